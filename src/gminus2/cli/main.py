@@ -1,0 +1,70 @@
+"""The entry point. It knows the verbs by name and loads a verb's module only when the verb is called."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import Final
+
+import click
+
+from gminus2 import __version__
+from gminus2.errors import GMinus2Error, nearest
+
+__all__ = ["VERBS", "main", "run"]
+
+#: Verb → (module that holds a click command of the same name with ``-`` as ``_``, one line of help).
+VERBS: Final[dict[str, tuple[str, str]]] = {
+    "config": ("gminus2.cli.config", "Write or check a configuration file."),
+}
+
+
+class LazyGroup(click.Group):
+    """A group whose help needs no verb to be imported."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in VERBS:
+            return None
+        module, _ = VERBS[cmd_name]
+        command = getattr(importlib.import_module(module), cmd_name.replace("-", "_"))
+        assert isinstance(command, click.Command)
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in VERBS and not args[0].startswith("-"):
+            ctx.fail(f"No such command '{args[0]}': {nearest(args[0], VERBS)}")
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(verb, text) for verb, (_, text) in VERBS.items()])
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="gminus2")
+@click.option("--debug", is_flag=True, help="Show the Python traceback of an error.")
+@click.pass_context
+def main(ctx: click.Context, debug: bool) -> None:
+    """Measure the muon's anomalous magnetic moment: simulate or read, fit, correct, combine, compare."""
+    ctx.obj = {"debug": debug}
+
+
+def run() -> None:
+    """Run the command line. A user's error is one message on standard error and exit code 2."""
+    debug = "--debug" in sys.argv[1:]
+    try:
+        main(prog_name="gminus2")
+    except GMinus2Error as error:
+        if debug:
+            raise
+        click.echo(f"error: {error}", err=True)
+        raise SystemExit(error.exit_code) from None
+    except BrokenPipeError:
+        # The reader of a pipe (head, less) went away: not an error of ours.
+        sys.stderr.close()
+        raise SystemExit(0) from None
