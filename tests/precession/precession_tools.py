@@ -27,9 +27,7 @@ def window_arrays(
     binding = bind(histogram, model, FitSettings(window_us=None, nodes=nodes))
     p = binding.table.start[binding.free]
     assert np.isfinite(p).all()
-    size = binding.problem.counts.size
-    mu, jac = np.zeros(size), np.zeros((p.size, size))
-    assert expectation(p, binding.problem, binding.program, binding.workspace(), mu, jac)
+    mu, jac = expectation(p, binding.problem, binding.program, binding.workspace(), partials=True)
     names = tuple(binding.table.names[int(i)] for i in binding.free)
     return names, p, start, width, mu[:300], jac[:, :300]
 
@@ -61,8 +59,7 @@ def pseudo_data(model: Model, seed: int, *, bins: int = 4188, start_bin: int = 1
     width = 0.1492
     empty = TimeHistogram(np.ones((1, bins)), np.array([start_bin * width]), width, ("all",))
     binding = bind(empty, model, FitSettings(window_us=None))
-    mu = np.zeros(binding.problem.counts.size)
     p = binding.table.start[binding.free]
-    assert expectation(p, binding.problem, binding.program, binding.workspace(), mu, np.zeros((0, 0)))
+    mu, _ = expectation(p, binding.problem, binding.program, binding.workspace())
     counts = np.random.default_rng(seed).poisson(mu[:bins]).astype(float)
     return TimeHistogram(counts, np.array([start_bin * width]), width, ("all",))
