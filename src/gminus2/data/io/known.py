@@ -8,7 +8,7 @@ package are all recognised.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -40,7 +40,6 @@ class KnownData:
     fingerprint: Mapping[int, float]
     caveats: tuple[str, ...]
     no_a_mu: str
-    words: tuple[str, ...] = field(default=())
 
 
 E989_RUN3B = KnownData(
@@ -65,17 +64,16 @@ E989_RUN3B = KnownData(
         4350: 347,
     },
     caveats=(
-        "E989 Run-3b public histogram: its time axis carries a frequency offset that has not been published. The fitted "
-        "R is not the experiment's ω_a, and no a_μ follows from this file.",
-        "Run-3b: whether the times are randomised, pileup is subtracted and the gain is corrected is not stated with the "
-        "data. Between 1e5 and 1e6 counts 73 % of the bins are even (half-integer pileup weights, inferred), so the "
-        "variance is not exactly Poisson.",
+        "E989 Run-3b public histogram: its time axis carries a frequency offset that has not been published. "
+        "The fitted R is not the experiment's ω_a, and no a_μ follows from this file.",
+        "Run-3b: whether the times are randomised, pileup is subtracted and the gain is corrected is not stated with "
+        "the data. Between 1e5 and 1e6 counts 73 % of the bins are even (half-integer pileup weights, inferred), so "
+        "the variance is not exactly Poisson.",
     ),
     no_a_mu=(
         "the public Run-3b histogram carries an offset of its time axis (clock-like, of tens of ppm) that has not been "
         "published; its ω_a is good for every study of the fit, but a_μ computed from it would be wrong"
     ),
-    words=("run3b", "run-3b", "run_3b"),
 )
 
 KNOWN: tuple[KnownData, ...] = (E989_RUN3B,)

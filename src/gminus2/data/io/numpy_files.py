@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gminus2.data.io.columns import Table, parse_table
+from gminus2.data.io.columns import parse_table
 from gminus2.data.io.report import Parsed, ReadOptions
+from gminus2.data.io.roles import Table
 from gminus2.errors import DataError
 
 __all__ = ["read_npy", "read_npz"]

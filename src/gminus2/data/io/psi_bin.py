@@ -78,7 +78,7 @@ def read_psi_bin(raw: bytes, where: str, options: ReadOptions) -> Parsed:
     t0 = t0 * n_histograms if len(t0) == 1 else t0
     first = tuple(int16(490 + 2 * i) for i in range(n_histograms))
     last = tuple(int16(522 + 2 * i) for i in range(n_histograms))
-    if not all(0 <= f < l < n_bins for f, l in zip(first, last, strict=True)):
+    if not all(0 <= begin < end < n_bins for begin, end in zip(first, last, strict=True)):
         raise DataError(
             "first and last good bin are impossible", where=where, expected=f"0 ≤ first < last < {n_bins}",
             found=f"{first} … {last}",

@@ -142,29 +142,29 @@ def _reader(content: bytes, where: str) -> _Reader:
             "PSI-MDU files are not read", where=where, hint="convert the file to PSI-BIN with the tools of PSI"
         )
     head = content[:4096]
-    if b"\0" in head or sum(byte < 32 and byte not in (9, 10, 12, 13) for byte in head) > 0:
+    kind = "a text file" if all(byte >= 32 or byte in (9, 10, 12, 13) for byte in head) else "a binary file"
+    if kind == "a binary file" or head.lstrip()[:1] in (b"{", b"[", b"<"):
         raise DataError(
             "the format is not known",
             where=where,
             expected="; ".join(FORMATS),
-            found=f"a binary file that starts with {content[:8]!r}",
+            found=f"{kind} that starts with {content[:12]!r}",
         )
     return read_text
 
 
 def _rounding_caveat(counts: NDArray[np.float64]) -> tuple[str, ...]:
-    """Say when counts were printed with few digits: all large ones end in zeros."""
-    largest = counts.max()
-    if largest < 1e6 or (counts != np.round(counts)).any():
+    """Say when counts were printed with few digits: all bins of the largest decade end in zeros."""
+    if counts.max() < 1e5 or (counts != np.round(counts)).any():
         return ()
-    for digits in (5, 6, 7):
-        step = 10.0 ** (np.floor(np.log10(largest)) + 1 - digits)
-        big = counts[counts >= 10.0 ** np.floor(np.log10(largest))]
+    decade = 10.0 ** np.floor(np.log10(counts.max()))
+    big = counts[counts >= decade]
+    for digits in (3, 4, 5, 6, 7):
+        step = 10.0 * decade / 10.0**digits
         if step >= 10 and len(big) >= 10 and (big % step == 0).all():
             return (
-                f"counts are rounded to {digits} significant digits ({len(big)} bins above "
-                f"{10.0 ** np.floor(np.log10(largest)):.0e} are all multiples of {step:.0f}); the rounding is small against "
-                "the statistical error but not zero",
+                f"counts are rounded to {digits} significant digits: all {len(big)} bins above {decade:.0e} are "
+                f"multiples of {step:.0f}",
             )
     return ()
 

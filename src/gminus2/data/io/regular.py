@@ -82,7 +82,16 @@ def regular_times(
     steps = np.diff(times)
     typical = float(np.median(steps))
     _check_order(times, steps, typical, row, where, name)
-    slack = np.clip(resolution, _NOISE * typical, _COARSEST * typical)
+    noise = np.full(len(times), _NOISE * typical)
+    # Exact times first: a short table must not be explained by a rounder width than it has.
+    for slack in (noise, noise + np.minimum(resolution, _COARSEST * typical)):
+        if (found := _solve(times, slack)) is not None:
+            return found
+    raise _refusal(times, steps, typical, np.clip(resolution, noise, _COARSEST * typical), row, where, name)
+
+
+def _solve(times: NDArray[np.float64], slack: NDArray[np.float64]) -> RegularTimes | None:
+    """Return the simplest start and width that meet all times within the slack, or ``None``."""
     index = np.arange(len(times))
 
     def misfit(width: float) -> float:
@@ -94,7 +103,7 @@ def regular_times(
     middle = float(times[-1] - times[0]) / (len(times) - 1)
     best = _minimum(misfit, middle - span, middle + span)
     if misfit(best) > 0:
-        _refuse(times, steps, typical, slack, row, where, name)
+        return None
     width = _simplest(_crossing(misfit, best, middle - 2 * span), _crossing(misfit, best, middle + 2 * span))
     rest = times - index * width
     first = _first(float(np.max(rest - slack)), float(np.min(rest + slack)), width)
@@ -121,7 +130,7 @@ def _check_order(
     )
 
 
-def _refuse(
+def _refusal(
     times: NDArray[np.float64],
     steps: NDArray[np.float64],
     typical: float,
@@ -129,7 +138,7 @@ def _refuse(
     row: Callable[[int], str],
     where: str | None,
     name: str,
-) -> None:
+) -> DataError:
     allowed = slack[1:] + slack[:-1] + _NOISE * typical
     off = np.abs(steps - typical) > np.maximum(allowed, 2e-3 * typical)
     bad = int(np.argmax(off)) if off.any() else int(np.argmax(np.abs(steps - typical)))
@@ -137,13 +146,13 @@ def _refuse(
     place = _place(where, row(bad + 1))
     found = f"{times[bad]:.10g} then {times[bad + 1]:.10g}, where the usual step is {typical:.10g}"
     if missing > 0.5 and abs(missing - round(missing)) < 0.1:
-        raise DataError(
+        return DataError(
             f"{round(missing)} bin{'s are' if round(missing) > 1 else ' is'} missing from the {name}",
             where=place,
             found=found,
             hint="give every bin, with its counts; a gap cannot be fitted",
         )
-    raise DataError(
+    return DataError(
         "the bins are not equally wide", where=place, expected="one bin width in the whole file", found=found
     )
 

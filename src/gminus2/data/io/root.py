@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,7 @@ def read_root(raw: bytes, where: str, options: ReadOptions) -> Parsed:
         import uproot
     except ImportError:
         raise MissingExtraError("uproot", "root", "reading a ROOT file") from None
+    _check_length(raw, where)
     try:
         with uproot.open(io.BytesIO(raw)) as file:
             classes = file.classnames(recursive=True)
@@ -44,6 +46,20 @@ def read_root(raw: bytes, where: str, options: ReadOptions) -> Parsed:
             hint="get the file again",
         ) from None
     return combine(spectra, where, options, "ROOT TH1")
+
+
+def _check_length(raw: bytes, where: str) -> None:
+    """Compare the length with the one the file header records, so that a cut file is refused whatever it still holds."""
+    version = struct.unpack_from(">i", raw, 4)[0] if len(raw) >= 24 else 0
+    end = struct.unpack_from(">q" if version >= 1_000_000 else ">i", raw, 12)[0] if version else 24
+    if len(raw) < end:
+        raise DataError(
+            "the ROOT file is truncated or damaged (shorter than its header says)",
+            where=where,
+            expected=f"{end} bytes",
+            found=str(len(raw)),
+            hint="get the file again",
+        )
 
 
 def _spectrum(histogram: Any, name: str, where: str) -> Spectrum:

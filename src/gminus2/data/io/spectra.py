@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from gminus2.data.io.columns import Table, parse_table, split_unit
+from gminus2.data.io.columns import parse_table
 from gminus2.data.io.report import Parsed, ReadOptions
+from gminus2.data.io.roles import Table, split_unit
 from gminus2.errors import DataError, nearest
 
 __all__ = ["Spectrum", "combine", "select"]

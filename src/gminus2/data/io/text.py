@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gminus2.data.io.columns import Table, parse_table
+from gminus2.data.io.columns import parse_table
 from gminus2.data.io.regular import resolutions
 from gminus2.data.io.report import Parsed, ReadOptions
+from gminus2.data.io.roles import Table
 from gminus2.errors import DataError
 
 __all__ = ["read_text"]
@@ -55,7 +56,7 @@ def read_text(raw: bytes, where: str, options: ReadOptions) -> Parsed:
         row=lambda i: f"line {lines[i]}",
         header=header,
     )
-    return parse_table(table, options, "text table with a JSON header" if header else "text table")
+    return parse_table(table, options, "text table with a JSON header" if set(header) - {"comment"} else "text table")
 
 
 def _decode(raw: bytes, where: str) -> str:
@@ -72,6 +73,7 @@ def _split(text: str, where: str) -> tuple[dict[str, Any], tuple[str, ...] | Non
     """Return JSON header, column names, cells, and the line number of every row."""
     header: dict[str, Any] = {}
     comment: str | None = None
+    comments: list[str] = []
     names: tuple[str, ...] | None = None
     rows: list[list[str]] = []
     lines: list[int] = []
@@ -86,13 +88,13 @@ def _split(text: str, where: str) -> tuple[dict[str, Any], tuple[str, ...] | Non
                 header.update(_json_header(content, f"{where}, line {number}"))
             elif content and not rows:
                 comment = content
+                comments.append(content)
             continue
         if not rows and names is None:
             delimiter = _delimiter(stripped)
         cells = _cells(stripped, delimiter)
         if not rows and names is None and not _is_number(cells[0]):
             names = tuple(cells)
-            delimiter = None if delimiter is None else delimiter
             continue
         rows.append(cells)
         lines.append(number)
@@ -102,6 +104,8 @@ def _split(text: str, where: str) -> tuple[dict[str, Any], tuple[str, ...] | Non
             where=where,
             hint="expected columns like time, counts (see docs/formats.md)",
         )
+    if comments:
+        header.setdefault("comment", " | ".join(comments)[:2000])
     if names is None and comment is not None:
         words = tuple(_cells(comment, delimiter))
         # A commented line of names, as NumPy's savetxt writes it.
