@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import TwoSlopeNorm
 from matplotlib.figure import Figure
 
-from gminus2.pipeline.fit_job import FitRun
+from gminus2.pipeline.fit_job import DetectorQuality, FitRun
 from gminus2.precession import FitResult, FittedSpectrum, PullSummary, ResidualSpectrum, WindowScan
 from gminus2.report.fit_text import scan_parameter
 from gminus2.report.plotting import COLOURS, new_figure, save_figure
@@ -34,9 +34,9 @@ def fit_figures(run: FitRun, folder: Path) -> list[Path]:
     """Draw all figures of a fit into a folder and return their paths."""
     figures: dict[str, Figure] = {}
     spectra = run.result.spectra[:_MOST_DETECTORS]
-    for spectrum, pulls in zip(spectra, run.pulls, strict=False):
+    for spectrum, quality in zip(spectra, run.quality, strict=False):
         name = f"wiggle_{_file_word(spectrum.label)}" if len(run.result.spectra) > 1 else "wiggle"
-        figures[name] = wiggle_figure(spectrum, run.result, pulls)
+        figures[name] = wiggle_figure(spectrum, run.result, quality)
     figures["pulls"] = pull_figure(spectra, run.pulls)
     figures["fft"] = fft_figure(run.residuals[:_MOST_DETECTORS])
     for scan in run.scans:
@@ -51,7 +51,7 @@ def fit_figures(run: FitRun, folder: Path) -> list[Path]:
     return paths
 
 
-def wiggle_figure(spectrum: FittedSpectrum, result: FitResult, pulls: PullSummary | None = None) -> Figure:
+def wiggle_figure(spectrum: FittedSpectrum, result: FitResult, quality: DetectorQuality | None = None) -> Figure:
     """Draw counts and fit, folded at 100 µs where long, over the pulls."""
     figure, (top, bottom) = new_figure(2, 1, size=(8.0, 7.0), height_ratios=[3.0, 1.0])
     t = spectrum.centres_us
@@ -67,10 +67,10 @@ def wiggle_figure(spectrum: FittedSpectrum, result: FitResult, pulls: PullSummar
         top.plot(x[filled], spectrum.data[part][filled], ".", color=COLOURS[6], markersize=marker, zorder=2,
                  label="data" if k == turn[0] else None)  # fmt: skip
         top.plot(x, spectrum.model[part], "-", color=COLOURS[1], linewidth=0.9, zorder=3,
-                 label=_fit_label(result) if k == turn[0] else None)  # fmt: skip
+                 label=_fit_label(result, quality) if k == turn[0] else None)  # fmt: skip
         if folded and len(x) > 20:
             top.annotate(
-                f"{k * period:.0f}–{(k + 1) * period:.0f}", (period, spectrum.model[part][-40:].mean()),
+                f"{k * period:.0f}–{(k + 1) * period:.0f}", (x[-1], spectrum.model[part][-30:].mean()),
                 xytext=(4, 0), textcoords="offset points", fontsize=8, va="center", annotation_clip=False,
             )  # fmt: skip
     top.set_yscale("log")
@@ -79,16 +79,21 @@ def wiggle_figure(spectrum: FittedSpectrum, result: FitResult, pulls: PullSummar
     top.set_xlabel("time modulo 100 µs [µs]" if folded else "time [µs]")
     if folded:
         top.set_xlim(0.0, period)
+    else:
+        top.set_xlim(t[0], t[-1])
     detector = "" if spectrum.label in ("all", "") else f"{spectrum.label}: "
     blind = " (R blinded)" if result.blinded else ""
     top.set_title(f"{detector}model '{result.model.get('name', '')}'{blind}", loc="left")
-    top.legend(loc="upper right", markerscale=4.0 if folded else 1.5, handlelength=1.2)
+    top.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=2, borderaxespad=0.2, handlelength=1.2,
+               markerscale=4.0 if folded else 1.5)  # fmt: skip
     _pull_panel(bottom, spectrum)
     return figure
 
 
-def _fit_label(result: FitResult) -> str:
+def _fit_label(result: FitResult, quality: DetectorQuality | None) -> str:
     name = "D" if result.statistic == "poisson" else "χ²"
+    if quality is not None and len(result.labels) > 1:
+        return f"fit of all detectors, here {name} = {quality.statistic_value:.1f} in {quality.n_bins} bins"
     return f"fit, {name}/ndf = {result.statistic_value:.1f}/{result.ndf}, p = {result.p_value:.2g}"
 
 
@@ -112,8 +117,11 @@ def pull_figure(spectra: Sequence[FittedSpectrum], summaries: Sequence[PullSumma
         edges = np.linspace(-limit, limit, round(8 * limit) + 1)
         counts, _ = np.histogram(pulls, edges)
         centres = 0.5 * (edges[1:] + edges[:-1])
-        panel.errorbar(centres, counts, np.sqrt(np.maximum(counts, 1)), fmt=".", color=COLOURS[6], markersize=4,
-                       linewidth=1.0, label=f"pulls of {len(pulls)} bins")  # fmt: skip
+        some = counts > 0
+        panel.errorbar(
+            centres[some], counts[some], np.sqrt(counts[some]), fmt=".", color=COLOURS[6], markersize=4, linewidth=1.0,
+            label=f"pulls of {len(pulls)} bins",
+        )  # fmt: skip
         x = np.linspace(-limit, limit, 400)
         gauss = len(pulls) * (edges[1] - edges[0]) * np.exp(-0.5 * x**2) / math.sqrt(2.0 * math.pi)
         panel.plot(x, gauss, color=COLOURS[1], label="unit Gaussian")
@@ -135,9 +143,13 @@ def fft_figure(residuals: Sequence[ResidualSpectrum]) -> Figure:
     figure, axes = _grid(len(residuals), width=8.0)
     for panel, residual in zip(axes, residuals, strict=False):
         panel.plot(residual.f_mhz, residual.amplitude, color=COLOURS[0], linewidth=0.8)
-        panel.axhline(residual.expected_maximum, color="0.35", linestyle=":", linewidth=1.0,
-                      label=f"largest of white noise, {residual.expected_maximum:.1f}")  # fmt: skip
-        highest = max(1.35 * float(residual.amplitude.max()), 2.0 * residual.expected_maximum)
+        highest = max(1.5 * float(residual.amplitude.max()), 2.0 * residual.expected_maximum)
+        panel.axhline(residual.expected_maximum, color="0.3", linestyle=":", linewidth=1.0)
+        panel.annotate(
+            f"{residual.expected_maximum:.1f}: largest expected of white noise", (0.995, residual.expected_maximum),
+            xycoords=("axes fraction", "data"), xytext=(0, 3), textcoords="offset points", fontsize=8,
+            ha="right", va="bottom", bbox={"facecolor": "white", "edgecolor": "none", "pad": 1.0},
+        )  # fmt: skip
         panel.set_ylim(0.0, highest)
         panel.set_xlim(0.0, float(residual.f_mhz[-1]))
         shown = [line for line in residual.lines if 0.0 < line.f_mhz < residual.f_mhz[-1]]
@@ -147,20 +159,19 @@ def fft_figure(residuals: Sequence[ResidualSpectrum]) -> Figure:
         title = f"{residual.label}: " if len(residuals) > 1 else ""
         panel.set_title(f"{title}largest {residual.top.amplitude:.1f} at {residual.top.f_mhz:.4f} MHz"
                         + (f" ({residual.top.name})" if residual.top.name else ""), loc="left")  # fmt: skip
-        panel.legend(loc="center right")
     return figure
 
 
 def _mark_lines(panel: Axes, lines: Sequence[tuple[float, str]], highest: float) -> None:
     """Name lines at the top of a panel, moving labels apart where lines are close."""
     low, high = panel.get_xlim()
-    spacing = 0.032 * (high - low)
-    position = -math.inf
+    spacing = 0.03 * (high - low)
+    position = low - 0.5 * spacing
     for frequency, name in sorted(lines):
-        panel.axvline(frequency, ymax=0.80, color=COLOURS[3], linewidth=0.8, linestyle="--", alpha=0.8)
+        panel.axvline(frequency, ymax=0.72, color=COLOURS[3], linewidth=0.8, linestyle="--", alpha=0.8)
         position = max(frequency, position + spacing)
         panel.annotate(
-            name, (frequency, 0.80 * highest), xytext=(position, 0.84 * highest), textcoords="data", rotation=90,
+            name, (frequency, 0.72 * highest), xytext=(position, 0.75 * highest), textcoords="data", rotation=90,
             fontsize=8, ha="center", va="bottom",
             arrowprops={"arrowstyle": "-", "color": COLOURS[3], "linewidth": 0.6, "shrinkA": 0.0, "shrinkB": 0.0},
         )  # fmt: skip

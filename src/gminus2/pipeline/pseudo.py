@@ -1,0 +1,1 @@
+"""Pseudo-histograms: input that the package makes for itself, so that every command can be tried without data."""
