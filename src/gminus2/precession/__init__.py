@@ -23,6 +23,7 @@ from gminus2.precession.residuals import (
 from gminus2.precession.result import FitResult, FittedParameter, FittedSpectrum, read_fit
 from gminus2.precession.scans import WindowScan, scan_window
 from gminus2.precession.settings import FitSettings
+from gminus2.precession.toys import ToyStudy, expected_histogram, run_toys
 
 __all__ = [
     "PRESETS",
@@ -37,7 +38,9 @@ __all__ = [
     "NamedLine",
     "PullSummary",
     "ResidualSpectrum",
+    "ToyStudy",
     "WindowScan",
+    "expected_histogram",
     "fit",
     "load_model",
     "preset",
@@ -45,5 +48,6 @@ __all__ = [
     "read_fit",
     "residual_spectrum",
     "result_spectra",
+    "run_toys",
     "scan_window",
 ]

@@ -222,8 +222,7 @@ def assemble(
             minos=pair,
         )
 
-    mu = np.zeros(binding.problem.counts.size)
-    expectation(minimum.p, binding.problem, binding.program, binding.workspace(), mu, np.zeros((0, 0)))
+    mu, _ = expectation(minimum.p, binding.problem, binding.program, binding.workspace())
     spectra, edges = _spectra(histogram, binding, settings, mu)
     pulls = np.concatenate([s.pulls for s in spectra])
     pulls = pulls[np.isfinite(pulls)]
