@@ -115,6 +115,7 @@ class FitRun:
                     "normality_p_value": p.normality_p_value,
                     "fft_maximum": {"f_mhz": r.top.f_mhz, "amplitude": r.top.amplitude, "name": r.top.name},
                     "fft_expected_maximum": r.expected_maximum,
+                    "fft_maximum_p_value": r.top_p_value,
                     "fft_lines": {line.name: {"f_mhz": line.f_mhz, "amplitude": line.amplitude} for line in r.lines},
                 }
                 for q, p, r in zip(self.quality, self.pulls, self.residuals, strict=True)
@@ -173,7 +174,7 @@ def run_fit(
         request = request.model_copy(update={"model": model.config})
     settings = _settings(request)
     result = fit(histogram, model, settings, blinding=blinding)
-    scans = _scans(request, histogram, model, settings, blinding, result, quiet)
+    scans = _scans(request, histogram, model, settings, blinding, quiet)
     inputs = [Path(name) for name in (request.input.file, request.input.losses) if name]
     provenance = make_provenance(
         made_by,
@@ -324,23 +325,26 @@ def _scans(
     model: Model,
     settings: FitSettings,
     blinding: Blinding | None,
-    result: FitResult,
     quiet: bool,
 ) -> tuple[WindowScan, ...]:
+    """Scan start and stop; the window of the fit itself is always among the points, so that it can be the reference."""
     scans = []
+    assert settings.window_us is not None
     with make_executor("threads") as executor:
-        for edge, times in (("start", request.fit.scan_start_us), ("stop", request.fit.scan_stop_us)):
+        for edge, times, own in (
+            ("start", request.fit.scan_start_us, settings.window_us[0]),
+            ("stop", request.fit.scan_stop_us, settings.window_us[1]),
+        ):
             if not times:
                 continue
             scans.append(
                 scan_window(
                     histogram,
                     model,
-                    times,
+                    (*times, own),
                     edge="start" if edge == "start" else "stop",
                     settings=replace(settings, minos=False),
                     blinding=blinding,
-                    reference=result,
                     executor=executor,
                     quiet=quiet,
                 )
@@ -406,7 +410,7 @@ def _own_lines(spectrum: ResidualSpectrum, result: FitResult, terms: list[Preces
     named = tuple(
         NamedLine(name, f, float(spectrum.amplitude[np.argmin(np.abs(spectrum.f_mhz - f))])) for name, f in lines
     )
-    top_name = next((name for name, f in lines if abs(f - spectrum.top.f_mhz) < 2.0 * step), "")
+    top_name = next((name for name, f in lines if abs(f - spectrum.top.f_mhz) < 2.0 * step), "unknown")
     return replace(spectrum, lines=named, top=replace(spectrum.top, name=top_name))
 
 
@@ -437,7 +441,9 @@ def _alarms(result: FitResult) -> tuple[str, ...]:
     alarms = []
     if not result.converged:
         alarms.append("THE FIT DID NOT CONVERGE: its values and errors mean nothing.")
-    if not result.p_value >= P_VALUE_ALARM:
+    if result.ndf < 1:
+        alarms.append("NO DEGREES OF FREEDOM: as many parameters as bins; the fit tests nothing.")
+    elif not result.p_value >= P_VALUE_ALARM:
         alarms.append(
             f"THE MODEL DOES NOT DESCRIBE THE DATA: p-value {result.p_value:.1e} is below {P_VALUE_ALARM:.0e}. "
             "Values may be biased and errors are too small; look at the residual spectrum."

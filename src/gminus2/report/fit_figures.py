@@ -157,8 +157,10 @@ def fft_figure(residuals: Sequence[ResidualSpectrum]) -> Figure:
         panel.set_xlabel("frequency [MHz]")
         panel.set_ylabel(r"|FFT of pulls| / $\sqrt{N/2}$")
         title = f"{residual.label}: " if len(residuals) > 1 else ""
-        panel.set_title(f"{title}largest {residual.top.amplitude:.1f} at {residual.top.f_mhz:.4f} MHz"
-                        + (f" ({residual.top.name})" if residual.top.name else ""), loc="left")  # fmt: skip
+        known = f" ({residual.top.name})" if residual.top.name not in ("", "unknown") else ""
+        panel.set_title(
+            f"{title}largest {residual.top.amplitude:.1f} at {residual.top.f_mhz:.4f} MHz{known}", loc="left"
+        )
     return figure
 
 

@@ -83,9 +83,8 @@ def _input(run: FitRun) -> Iterator[RenderableType]:
                                       if run.request.input.pack > 1 else "")  # fmt: skip
     rule = "bin integral" if result.bin_rule == "integral" else "bin centre"
     engine = "iminuit" if result.minimizer == "minuit" else "Fisher scoring"
-    yield Text(
-        f"  window {low:.6g} … {high:.6g} µs: {bins}; {rule}; {engine}, {result.evaluations} evaluation{'s' if result.evaluations != 1 else ''}"
-    )
+    count = f"{result.evaluations} evaluation{'s' if result.evaluations != 1 else ''}"
+    yield Text(f"  window {low:.6g} … {high:.6g} µs: {bins}; {rule}; {engine}, {count}")
 
 
 def _parameters(run: FitRun) -> Iterator[Table]:
@@ -169,7 +168,7 @@ def _quality(run: FitRun) -> Iterator[RenderableType]:
                f"(distance to the minimum {result.edm:.1e})")  # fmt: skip
     for q, p, r in zip(run.quality, run.pulls, run.residuals, strict=True):
         where = f"{q.label}: {name} {q.statistic_value:.2f} in {q.n_bins} bins; " if len(run.quality) > 1 else ""
-        line = f"'{r.top.name}'" if r.top.name else "no known line"
+        line = r.top.name if r.top.name not in ("", "unknown") else "no known line"
         pulls = f"pulls {p.mean:+.3f} ± {p.mean_error:.3f}, width {p.rms:.3f} ± {p.rms_error:.3f}"
         peak = f"residual FFT at most {r.top.amplitude:.1f} at {r.top.f_mhz:.4f} MHz ({line})"
         yield Text(f"{where}{pulls}; {peak}, {r.expected_maximum:.1f} expected of white noise")
