@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -109,5 +110,6 @@ def fit(output: Path, quiet: bool, no_figures: bool, earlier: Path | None, blind
     console = printer(quiet)
     console.print(fit_report(run))
     console.print(f"Written to {output}: {', '.join(path.name for path in written)}", style="dim")
-    if run.alarms:
+    if run.alarms and (quiet or not sys.stdout.isatty()):
+        # On a terminal the report shows them already.
         click.echo(alarm_text(run), err=True)

@@ -84,10 +84,15 @@ def wiggle_figure(spectrum: FittedSpectrum, result: FitResult, quality: Detector
     detector = "" if spectrum.label in ("all", "") else f"{spectrum.label}: "
     blind = " (R blinded)" if result.blinded else ""
     top.set_title(f"{detector}model '{result.model.get('name', '')}'{blind}", loc="left")
-    top.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=2, borderaxespad=0.2, handlelength=1.2,
-               markerscale=4.0 if folded else 1.5)  # fmt: skip
+    _legend_above(top, columns=2, markerscale=4.0 if folded else 1.5)
     _pull_panel(bottom, spectrum)
     return figure
+
+
+def _legend_above(axes: Axes, *, columns: int = 1, markerscale: float = 1.0) -> None:
+    """Put the legend over the right end of a panel, where no data are."""
+    axes.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=columns, borderaxespad=0.1, handlelength=1.4,
+                columnspacing=1.2, frameon=False, markerscale=markerscale)  # fmt: skip
 
 
 def _fit_label(result: FitResult, quality: DetectorQuality | None) -> str:
@@ -169,7 +174,13 @@ def _mark_lines(panel: Axes, lines: Sequence[tuple[float, str]], highest: float)
     low, high = panel.get_xlim()
     spacing = 0.03 * (high - low)
     position = low - 0.5 * spacing
+    together: list[tuple[float, str]] = []
     for frequency, name in sorted(lines):
+        if together and frequency - together[-1][0] < 0.25 * spacing:
+            together[-1] = (together[-1][0], f"{together[-1][1]}, {name}")
+        else:
+            together.append((frequency, name))
+    for frequency, name in together:
         panel.axvline(frequency, ymax=0.72, color=COLOURS[3], linewidth=0.8, linestyle="--", alpha=0.8)
         position = max(frequency, position + spacing)
         panel.annotate(
@@ -189,21 +200,21 @@ def scan_figure(scan: WindowScan) -> Figure:
     t = scan.times_us[order]
     reference = (values - scan.shifts(main))[order]
     top.fill_between(t, reference - allowed[order], reference + allowed[order], color=COLOURS[5], alpha=0.35,
-                     label="allowed difference, 1σ", step=None)  # fmt: skip
+                     label="allowed 1σ", step=None)  # fmt: skip
     top.plot(t, reference, color=COLOURS[0], linewidth=1.0, label="widest window")
     top.errorbar(t, values[order], errors[order], fmt="o", color=COLOURS[6], markersize=3.5, linewidth=0.9,
-                 label="fits, with their full (correlated) errors")  # fmt: skip
+                 label="fits (errors correlated)")  # fmt: skip
     blind = ", blinded" if scan.results[0].blinded else ""
     top.set_ylabel(f"{_label(main)} [{unit}{blind}]")
-    top.legend(loc="best")
-    top.set_title(f"Scan of the {scan.edge} of the window", loc="left")
+    _legend_above(top, columns=3)
+    top.set_title(f"Scan of the {scan.edge}", loc="left")
     ratio = np.array([r.statistic_value / r.ndf for r in scan.results])[order]
     spread = np.array([math.sqrt(2.0 / r.ndf) for r in scan.results])[order]
     bottom.fill_between(t, 1.0 - spread, 1.0 + spread, color="0.85", label="1 ± √(2/ndf)")
     bottom.plot(t, ratio, "o", color=COLOURS[1], markersize=3.5)
     bottom.set_ylabel("statistic / ndf")
     bottom.set_xlabel(f"{scan.edge} of the window [µs]")
-    bottom.legend(loc="best")
+    _legend_above(bottom)
     return figure
 
 
@@ -238,7 +249,8 @@ def _label(name: str) -> str:
     if shown is None and "_" in base:
         head, _, tail = base.partition("_")
         symbol = _NAMES.get(head, head).strip("$")
-        shown = rf"${symbol}_{{\mathrm{{{tail.replace('_', ' ')}}}}}$"
+        places = ",".join(r"\varphi" if word == "phi" else rf"\mathrm{{{word}}}" for word in tail.split("_"))
+        shown = rf"${symbol}_{{{places}}}$"
     return (shown or base) + (f" {rest.rstrip(']')}" if rest else "")
 
 
