@@ -23,7 +23,17 @@ from gminus2.precession.phasors import fill_block, fill_tables
 from gminus2.precession.program import BLOCK, Program
 from gminus2.precession.statistics import block_statistic
 
-__all__ = ["STATUS", "Problem", "Workspace", "evaluate", "expectation", "minimise", "sweep"]
+__all__ = [
+    "STATUS",
+    "Problem",
+    "Workspace",
+    "damped_step",
+    "evaluate",
+    "expectation",
+    "invert_curvature",
+    "minimise",
+    "sweep",
+]
 
 _MATH = {"reassoc", "contract", "arcp", "nsz"}
 
@@ -271,7 +281,7 @@ def _substitute(a: Floats, n: int, x: Floats) -> None:
 
 
 @njit(cache=True, nogil=True)
-def _step(g: Floats, h: Floats, free: Ints, n: int, damping: float, m: Floats, delta: Floats) -> float:
+def damped_step(g: Floats, h: Floats, free: Ints, n: int, damping: float, m: Floats, delta: Floats) -> float:
     """Fill the scaled-back step over the ``n`` parameters ``free``; return the expected decrease, -1 if singular."""
     for i in range(n):
         di = h[free[i], free[i]]
@@ -294,7 +304,7 @@ def _step(g: Floats, h: Floats, free: Ints, n: int, damping: float, m: Floats, d
 
 
 @njit(cache=True, nogil=True)
-def _covariance(h: Floats, free: Ints, n: int, m: Floats, column: Floats, covariance: Floats) -> bool:
+def invert_curvature(h: Floats, free: Ints, n: int, m: Floats, column: Floats, covariance: Floats) -> bool:
     """Fill H⁻¹ over the parameters that are not held at a bound; NaN and False where H is singular."""
     for i in range(n):
         for j in range(i + 1):
@@ -369,7 +379,7 @@ def minimise(
             else:
                 held += 1
         active = n - held
-        undamped = _step(g, h, free, active, 0.0, m, delta)
+        undamped = damped_step(g, h, free, active, 0.0, m, delta)
         distance = undamped if undamped >= 0.0 else np.inf
         if undamped >= 0.0 and undamped < tolerance:
             status = 0
@@ -379,7 +389,7 @@ def minimise(
             break
         if damping > 0.0 or undamped < 0.0:
             damping = max(damping, 1e-3)
-            _step(g, h, free, active, damping, m, delta)
+            damped_step(g, h, free, active, damping, m, delta)
         for i in range(n):
             trial[i] = p[i]
         for i in range(active):
@@ -399,7 +409,7 @@ def minimise(
             if damping > 1e12:
                 status = 3 if undamped >= 0.0 else 4
                 break
-    if not _covariance(h, free, n - held, m, delta, covariance) and status == 0:
+    if not invert_curvature(h, free, n - held, m, delta, covariance) and status == 0:
         status = 4
     return status, value, distance, count
 
