@@ -22,6 +22,7 @@ VERBS: Final[dict[str, tuple[str, str]]] = {
     "seal": ("gminus2.cli.seal", "Draw and encrypt the hidden offsets of a blind measurement."),
     "freeze": ("gminus2.cli.freeze", "Fix a blinded result so that it may be unblinded."),
     "unblind": ("gminus2.cli.unblind", "Open a frozen result with both keys."),
+    "fit": ("gminus2.cli.fit", "Fit the precession of a time histogram."),
     "config": ("gminus2.cli.config", "Write or check a configuration file."),
 }
 

@@ -49,7 +49,7 @@ def read_root(raw: bytes, where: str, options: ReadOptions) -> Parsed:
 
 
 def _check_length(raw: bytes, where: str) -> None:
-    """Compare the length with the one the file header records, so that a cut file is refused whatever it still holds."""
+    """Compare with the length the file header records, so that a cut file is refused whatever it still holds."""
     version = struct.unpack_from(">i", raw, 4)[0] if len(raw) >= 24 else 0
     end = struct.unpack_from(">q" if version >= 1_000_000 else ">i", raw, 12)[0] if version else 24
     if len(raw) < end:
@@ -66,14 +66,14 @@ def _spectrum(histogram: Any, name: str, where: str) -> Spectrum:
     axis = histogram.axis()
     values = np.asarray(histogram.values(), dtype=np.float64)
     edges = np.asarray(axis.edges(), dtype=np.float64)
-    variances = histogram.variances() if histogram.member("fSumw2", none_if_missing=True) is not None else None
-    weighted = variances is not None and len(histogram.member("fSumw2")) > 0
+    sumw2 = histogram.member("fSumw2", none_if_missing=True)
+    variances = histogram.variances() if sumw2 is not None and len(sumw2) > 0 else None
     flow = np.asarray(histogram.values(flow=True), dtype=np.float64)
     return Spectrum(
         name=name.rpartition("/")[2],
         values=values,
         edges=edges,
-        variances=np.asarray(variances, dtype=np.float64) if weighted else None,
-        title=" ".join(str(axis.member(key, none_if_missing=True) or "") for key in ("fTitle",)).strip(),
+        variances=None if variances is None else np.asarray(variances, dtype=np.float64),
+        title=str(axis.member("fTitle", none_if_missing=True) or "").strip(),
         outside=float(flow[0] + flow[-1]),
     )
