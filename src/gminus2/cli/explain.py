@@ -69,13 +69,15 @@ def _tree(numbers: dict[str, Any], root: str) -> Tree:
 
     def add(parent: Tree | None, name: str) -> Tree:
         entry = numbers[name]
-        again = name in seen and bool(entry["parents"])
+        again = name in seen and "formula" in entry
         label = _line(name, entry) + ("   (above)" if again else "")
         branch = Tree(label) if parent is None else parent.add(label)
         if not again:
             seen.add(name)
             for child in entry["parents"]:
-                add(branch, child)
+                # The table that all published numbers come from stands in the summary, not below each of them.
+                if entry.get("leaf") != "constant":
+                    add(branch, child)
         return branch
 
     return add(None, root)
@@ -93,6 +95,9 @@ def _totals(console: Any, document: dict[str, Any], found: dict[str, Any]) -> No
         f"campaign '{document['campaign']}', configuration {provenance['config_digest'][:16]}, gminus2 "
         f"{provenance['code_version']}, made {provenance['created']}; weakest status {document['status']}"
     )
+    for entry in found.values():
+        if entry.get("leaf") == "file":
+            console.print(f"  file {entry['value']}: sha256 {entry['sha256']}", soft_wrap=True)
     used = {entry["step"] for entry in found.values() if "step" in entry}
     for step in document["steps"]:
         if step["name"] in used:

@@ -65,7 +65,13 @@ def _one(what: str, model: str, codata: int, output: Path, quiet: bool) -> None:
 def _figures(document: dict[str, Any]) -> dict[str, Figure]:
     from gminus2.measurement.averages import STANDARD_MODELS, releases, standard_model
     from gminus2.measurement.publication import quantity_json
-    from gminus2.report.measurement_figures import budget_figure, datasets_figure, e821_figure, history_figure
+    from gminus2.report.measurement_figures import (
+        budget_figure,
+        datasets_figure,
+        e821_figure,
+        history_figure,
+        stability_figure,
+    )
 
     theory = {name: quantity_json(standard_model(name)) for name in STANDARD_MODELS}
     shown = ("e821", "run1", "run23", "run456", "fnal_2025", "world_2025")
@@ -76,6 +82,7 @@ def _figures(document: dict[str, Any]) -> dict[str, Figure]:
     figures = {"history": history_figure(results, theory, own)}
     if document["what"] in ("run1", "run23"):
         figures["datasets"] = datasets_figure(document)
+        figures["stability"] = stability_figure(document)
         rows = [
             {"name": r["name"], "label": r["label"], "kind": _kind(r["name"]), **r["computed"]}
             for r in document["summary"]

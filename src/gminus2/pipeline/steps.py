@@ -17,6 +17,7 @@ from gminus2.data.results import plain
 from gminus2.data.writing import atomic_path, write_text
 from gminus2.errors import ConfigError, StoreError, nearest
 from gminus2.execution import Executor, SerialExecutor
+from gminus2.pipeline.code import code_digest
 from gminus2.pipeline.store import Record, Store
 from gminus2.pipeline.trace import Trace
 
@@ -236,7 +237,7 @@ class Pipeline:
         content = {
             "step": step.name,
             "version": step.version,
-            "code": __version__,
+            "code": code_digest(),
             "settings": plain(step.settings),
             "inputs": inputs,
             "seed": step.seed,
@@ -262,8 +263,8 @@ class Pipeline:
         ]
         if last.seed != step.seed:
             changes.append(f"seed: {last.seed} → {step.seed}")
-        if (last.version, last.code_version) != (step.version, __version__):
-            changes.append("the code has another version")
+        if (last.version, last.code) != (step.version, code_digest()):
+            changes.append("the code changed")
         return "; ".join(changes) or "its stored result is damaged"
 
     def _last(self, name: str) -> Record | None:
@@ -308,6 +309,7 @@ class Pipeline:
             key=key,
             version=step.version,
             code_version=__version__,
+            code=code_digest(),
             settings=plain(step.settings),
             inputs=inputs,
             outputs=kept,

@@ -47,6 +47,7 @@ class Record:
     key: str
     version: int
     code_version: str
+    code: str
     settings: Mapping[str, Any]
     inputs: Mapping[str, str]
     outputs: Mapping[str, str]

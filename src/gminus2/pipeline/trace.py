@@ -22,8 +22,8 @@ class Trace:
 
     numbers: dict[str, dict[str, Any]] = field(default_factory=dict)
 
-    def constant(self, quantity: Quantity) -> str:
-        """Record a published number and return its name."""
+    def constant(self, quantity: Quantity, table: str = "") -> str:
+        """Record a published number, with the name of the file it is from, and return its name."""
         name = quantity.name
         self.numbers[name] = {
             "value": quantity.value,
@@ -32,7 +32,7 @@ class Trace:
             "leaf": "constant",
             "source": quantity.source,
             "status": quantity.status,
-            "parents": [],
+            "parents": [table] if table else [],
         }
         return name
 

@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from gminus2.report.plotting import COLOURS, new_figure
 
-__all__ = ["budget_figure", "datasets_figure", "e821_figure", "history_figure"]
+__all__ = ["budget_figure", "datasets_figure", "e821_figure", "history_figure", "stability_figure"]
 
 _GREY = "#555555"
 
@@ -64,19 +65,18 @@ def history_figure(
 
 
 def datasets_figure(document: Mapping[str, Any]) -> Figure:
-    """Return R' per dataset with the average, pulls and the leave-one-out shifts.
+    """Return R' per dataset relative to the average.
 
-    ``document`` holds ``datasets`` (``label``, ``R_mu``, ``pull``), ``combination`` and ``R_mu`` as in a result file.
+    ``document`` holds ``datasets`` (``label``, ``R_mu``) and ``R_mu`` as in a result file.
     """
     datasets, mean = document["datasets"], document["R_mu"]
-    combination = document["combination"]
-    figure, (left, middle, right) = new_figure(1, 3, size=(7.0, 3.2), sharey=True, width_ratios=(2.2, 1.0, 1.4))
+    figure, (axes,) = new_figure(size=(5.6, 0.42 * len(datasets) + 1.5))
     rows = np.arange(len(datasets))
     reference = mean["value"]
     band = mean["uncertainty"] / reference * 1e6
-    left.axvspan(-band, band, color=COLOURS[1], alpha=0.25, lw=0, label="average ± σ")
-    left.axvline(0.0, color=COLOURS[1], lw=1)
-    left.errorbar(
+    axes.axvspan(-band, band, color=COLOURS[1], alpha=0.25, lw=0)
+    axes.axvline(0.0, color=COLOURS[1], lw=1)
+    axes.errorbar(
         [(d["R_mu"]["value"] / reference - 1) * 1e6 for d in datasets],
         rows,
         xerr=[d["R_mu"]["uncertainty"] / reference * 1e6 for d in datasets],
@@ -84,26 +84,40 @@ def datasets_figure(document: Mapping[str, Any]) -> Figure:
         color=COLOURS[0],
         capsize=3,
     )
-    left.set_yticks(rows, [d["label"] for d in datasets])
-    left.set_ylim(len(datasets) - 0.4, -0.6)
-    left.set_xlabel("R′ᵢ / R′ − 1 (ppm)")
-    left.set_title("datasets")
-    middle.barh(rows, [d["pull"] for d in datasets], height=0.5, color=COLOURS[0])
-    middle.axvline(0.0, color=_GREY, lw=1)
-    limit = max(2.2, 1.1 * max(abs(d["pull"]) for d in datasets))
-    middle.set_xlim(-limit, limit)
-    middle.set_xlabel("pull (σ)")
-    middle.set_title("pulls")
-    left_out = combination["leave_one_out"]
-    right.barh(rows, [2 * x["allowed"] for x in left_out], left=[-x["allowed"] for x in left_out], height=0.5,
-               color=COLOURS[5], alpha=0.35, label="allowed, 1σ")  # fmt: skip
-    right.plot([x["shift"] for x in left_out], rows, "o", color=COLOURS[0])
-    right.axvline(0.0, color=_GREY, lw=1)
-    right.set_xlabel("shift of R′ (ppb)")
-    right.set_title("left out; band: allowed 1σ", fontsize=10)
-    for axes in (left, middle, right):
-        axes.grid(axis="y", visible=False)
+    _dataset_rows(axes, datasets)
+    axes.set_xlabel("R′ of the dataset / average − 1 (ppm)")
+    axes.set_title("Datasets; band: average ± σ")
     return figure
+
+
+def stability_figure(document: Mapping[str, Any]) -> Figure:
+    """Return the pulls of the datasets, and the shift of the average without each of them.
+
+    ``document`` holds ``datasets`` (``label``, ``pull``) and ``combination`` as in a result file.
+    """
+    datasets, left_out = document["datasets"], document["combination"]["leave_one_out"]
+    figure, (left, right) = new_figure(1, 2, size=(5.6, 0.42 * len(datasets) + 1.5), sharey=True)
+    rows = np.arange(len(datasets))
+    left.barh(rows, [d["pull"] for d in datasets], height=0.5, color=COLOURS[0])
+    limit = max(2.2, 1.1 * max(abs(d["pull"]) for d in datasets))
+    left.set_xlim(-limit, limit)
+    left.set_xlabel("pull (σ)")
+    left.set_title("Pulls")
+    allowed = [x["allowed"] for x in left_out]
+    right.barh(rows, [2 * a for a in allowed], left=[-a for a in allowed], height=0.5, color=COLOURS[5], alpha=0.35)
+    right.plot([x["shift"] for x in left_out], rows, "o", color=COLOURS[0])
+    right.set_xlabel("shift of R′ (ppb)")
+    right.set_title("Without it; bar: allowed 1σ")
+    for axes in (left, right):
+        axes.axvline(0.0, color=_GREY, lw=1)
+        _dataset_rows(axes, datasets)
+    return figure
+
+
+def _dataset_rows(axes: Axes, datasets: Sequence[Mapping[str, Any]]) -> None:
+    axes.set_yticks(np.arange(len(datasets)), [d["label"] for d in datasets])
+    axes.set_ylim(len(datasets) - 0.4, -0.6)
+    axes.grid(axis="y", visible=False)
 
 
 def budget_figure(rows: Sequence[Mapping[str, Any]]) -> Figure:

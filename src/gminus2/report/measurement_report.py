@@ -13,7 +13,7 @@ from gminus2.data import read_arrays
 from gminus2.precession import FitResult, FittedSpectrum, pull_summary, residual_spectrum
 from gminus2.report.fit_figures import fft_figure, wiggle_figure
 from gminus2.report.html import InlineFigure, NumberBox, Section, inline_svg, render_report
-from gminus2.report.measurement_figures import budget_figure, datasets_figure, history_figure
+from gminus2.report.measurement_figures import budget_figure, datasets_figure, history_figure, stability_figure
 from gminus2.report.published_tables import checks_table
 from gminus2.report.tables import Table, number, pm, short_a_mu
 
@@ -41,8 +41,8 @@ def measurement_html(document: Mapping[str, Any], figures: Mapping[str, Figure],
 _CAPTIONS = {
     "history": "Results and this measurement (points, one standard deviation) against the Standard-Model values "
     "of 2020 and 2025 (bands).",
-    "datasets": "R′ of each dataset relative to the average; pulls; and how far the average moves when one dataset "
-    "is left out, with the allowed distance.",
+    "datasets": "R′ of each dataset relative to the average.",
+    "stability": "Pull of each dataset, and how far the average moves without it, with the allowed distance.",
     "budget": "Uncertainty of the result by source.",
     "wiggle": "Counts and fit, folded in time, and the pulls of the bins.",
     "fft": "Fourier amplitude of the fit's pulls. A missing term of the model would stand out as a line.",
@@ -128,7 +128,7 @@ def _sections(document: Mapping[str, Any], figures: Mapping[str, InlineFigure]) 
             f"Correlation model “{document['correlation_model']}”: χ² = {c['chi2']:.2f} for {c['ndf']} degrees of "
             f"freedom, p = {c['p_value']:.3f}.",
         )
-        sections.append(Section("Datasets", text, (datasets_table(document),), _pick(figures, "datasets")))
+        sections.append(Section("Datasets", text, (datasets_table(document),), _pick(figures, "datasets", "stability")))
     if "comparison" in document:
         sections.append(Section("Comparison", (), (), _pick(figures, "history")))
     if "omega_a" in document:
@@ -229,6 +229,8 @@ def measurement_figures(document: Mapping[str, Any], arrays: Path | None = None)
     if "combination" in document:
         mean = document.get("R_mu") or document["R_mu_blinded"]
         figures["datasets"] = datasets_figure({**document, "R_mu": mean})
+        if len(document["datasets"]) > 1:
+            figures["stability"] = stability_figure(document)
         figures["budget"] = budget_figure(document["budget"])
     if "omega_a" in document and arrays is not None:
         spectrum = _spectrum(arrays)

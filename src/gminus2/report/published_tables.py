@@ -95,7 +95,8 @@ def _free(value: float | None) -> str:
     if value == 0:
         return "0"
     size = abs(value)
-    text = f"{value:.4g}" if size < 1e-6 else f"{value:.12f}" if size < 0.1 else f"{value:.2f}"
+    is_ratio = 0.0036 < size < 0.0038
+    text = f"{value:.12f}" if is_ratio else f"{value:.3g}" if size < 0.1 else f"{value:.2f}"
     return text.replace("-", "−")
 
 

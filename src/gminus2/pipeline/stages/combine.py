@@ -20,6 +20,7 @@ from gminus2.measurement.datasets import Dataset, combine_datasets
 from gminus2.measurement.publication import quantity_json, run_checks
 from gminus2.measurement.ratio import FrequencyRatio
 from gminus2.pipeline.campaign import Campaign
+from gminus2.pipeline.code import published_file
 from gminus2.pipeline.stages.inputs import DATASETS, dataset_from_json
 from gminus2.pipeline.steps import Step, StepContext
 
@@ -32,7 +33,9 @@ def combine_step(campaign: Campaign, folder: Path) -> Step:
     """Return the step; ``folder`` is what the seal's path is relative to."""
     settings = campaign.combination.model_dump()
     settings["published"] = campaign.published.run if campaign.published else None
-    files = {"seal": folder / campaign.blinding.seal} if campaign.blinding else {}
+    files = {"published.toml": published_file()}
+    if campaign.blinding:
+        files["seal"] = folder / campaign.blinding.seal
     return Step(
         "combine",
         _run,
@@ -87,6 +90,7 @@ def _open_result(
     terms = {k: published(f"experiment.e989.{run}.summary.{k}") for k in ("B_k", "B_q")} if run else None
     budget = budget_of_combination(datasets, combination, result.factor, terms)
     status = weakest_status([*(d.status for d in datasets), result.factor.status])
+    table = _table(context)
     factor = context.trace.number(
         "K",
         result.factor.value,
@@ -96,7 +100,7 @@ def _open_result(
         if settings["route"] == "hydrogen"
         else "(mu'_p/mu_B) (m_mu/m_e)",
         parents=[
-            *(context.trace.constant(q) for q in result.factor.inputs),
+            *(context.trace.constant(q, table) for q in result.factor.inputs),
             context.trace.setting("combination.codata", settings["codata"]),
             context.trace.setting("combination.route", settings["route"]),
         ],
@@ -129,6 +133,11 @@ def _open_result(
         "checks": [*_quality(combination), *(run_checks(run, result, combination) if run else [])],
         "constants": [quantity_json(q) for q in result.factor.inputs],
     }
+
+
+def _table(context: StepContext) -> str:
+    digest = context.digests["file:published.toml"]
+    return context.trace.file("published.toml", "gminus2/reference/published.toml", digest)
 
 
 def _record_mean(
@@ -195,7 +204,11 @@ def _comparison(context: StepContext, result: Anomaly, status: Any, run: str | N
         uncertainty=found.sigma,
         unit="1e-11",
         formula="a_mu − a_mu(SM)",
-        parents=["a_mu", context.trace.constant(theory), context.trace.setting("combination.standard_model", model)],
+        parents=[
+            "a_mu",
+            context.trace.constant(theory, _table(context)),
+            context.trace.setting("combination.standard_model", model),
+        ],
     )
     shown = [vars(release(n)) for n in ("e821", "run1", "run23", "run456", "fnal_2025", "world_2025")]
     document: dict[str, Any] = {
@@ -218,7 +231,7 @@ def _comparison(context: StepContext, result: Anomaly, status: Any, run: str | N
             uncertainty=mean.sigma,
             unit="1e-11",
             formula="weighted average with E821, independent",
-            parents=["a_mu", context.trace.constant(published("experiment.e821.a_mu_rescaled"))],
+            parents=["a_mu", context.trace.constant(published("experiment.e821.a_mu_rescaled"), _table(context))],
         )
     return document
 

@@ -9,6 +9,7 @@ from gminus2.data.results import plain
 from gminus2.measurement.datasets import Dataset, published_datasets
 from gminus2.measurement.ratio import ShieldedFrequency
 from gminus2.pipeline.campaign import Campaign
+from gminus2.pipeline.code import published_file
 from gminus2.pipeline.steps import Step, StepContext
 
 __all__ = ["DATASETS", "dataset_from_json", "inputs_step"]
@@ -23,7 +24,8 @@ def inputs_step(campaign: Campaign) -> Step:
         if campaign.published is not None
         else {"dataset": [entry.model_dump() for entry in campaign.dataset]}
     )
-    return Step("inputs", _run, outputs=(DATASETS,), settings=settings, title="read the datasets")
+    files = {"published.toml": published_file()} if campaign.published is not None else {}
+    return Step("inputs", _run, outputs=(DATASETS,), files=files, settings=settings, title="read the datasets")
 
 
 def _run(context: StepContext) -> None:
@@ -53,7 +55,8 @@ def _own(entry: dict[str, Any]) -> Dataset:
 def _record(context: StepContext, dataset: Dataset) -> None:
     trace, label = context.trace, dataset.label
     if dataset.inputs:
-        leaves = {q.name.rpartition(".")[2]: trace.constant(q) for q in dataset.inputs}
+        table = trace.file("published.toml", "gminus2/reference/published.toml", context.digests["file:published.toml"])
+        leaves = {q.name.rpartition(".")[2]: trace.constant(q, table) for q in dataset.inputs}
         f_a, f_p = [leaves["f_a"]], [leaves["f_p_shielded"], *(v for k, v in leaves.items() if k.startswith("T_r"))]
         uncertainties = [v for k, v in leaves.items() if k not in ("f_a", "f_p_shielded") and not k.startswith("T_r")]
     else:
