@@ -80,11 +80,11 @@ def checks_table(checks: list[Mapping[str, Any]]) -> Table:
         if ok is False:
             failed.add(index)
         rows.append(
-            (check["name"], _free(check["computed"]), _free(check["published"]), _free(check["tolerance"]), verdict)
+            (check["name"], verdict, _free(check["computed"]), _free(check["published"]), _free(check["tolerance"]))
         )
     notes = tuple(dict.fromkeys(f"{c['name']}: {c['note']}" for c in checks if c["note"]))
     return Table(
-        "Checks", ("check", "computed", "published", "tolerance", ""), tuple(rows), notes, failures=frozenset(failed)
+        "Checks", ("check", "", "computed", "expected", "tolerance"), tuple(rows), notes, failures=frozenset(failed)
     )
 
 
