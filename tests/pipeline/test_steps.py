@@ -210,7 +210,7 @@ def work(context):
 def measure(folder):
     names = ["a", "b", "c", "d", "e"]
     steps = [
-        Step(n, work, outputs=(n + ".json",), inputs=(names[i - 1] + ".json",) if i else (), settings={"name": n}, seed=7)
+        Step(n, work, outputs=(n + ".json",), inputs=(names[i-1] + ".json",) if i else (), settings={"name": n}, seed=7)
         for i, n in enumerate(names)
     ]
     records = Pipeline(steps, Store(folder / "store")).run()
