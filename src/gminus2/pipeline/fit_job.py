@@ -11,10 +11,9 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-from scipy import stats
 
 from gminus2.data import Provenance, TimeHistogram, make_provenance, write_result, write_text
-from gminus2.data.io import ReadOptions, ReadReport, identify, read_histogram
+from gminus2.data.io import ReadOptions, ReadReport, read_histogram
 from gminus2.errors import BlindingError, DataError
 from gminus2.execution import make_executor
 from gminus2.pipeline.fit_file import FitFile, fit_file_text
@@ -25,6 +24,7 @@ from gminus2.precession import (
     FittedSpectrum,
     LostMuonSpectrum,
     Model,
+    NamedLine,
     PullSummary,
     ResidualSpectrum,
     WindowScan,
@@ -33,14 +33,19 @@ from gminus2.precession import (
     result_spectra,
     scan_window,
 )
+from gminus2.precession.config import PrecessionTerm
 from gminus2.precession.result import P_VALUE_ALARM
 from gminus2.units import omega_reference, ppm
 
-__all__ = ["DetectorQuality", "FitRun", "good_bins", "run_fit"]
+__all__ = ["MUON_GAMMA", "DetectorQuality", "FitRun", "default_model", "good_bins", "read_data", "run_fit"]
 
 #: A histogram that reaches later than this [µs] is storage-ring data and gets the usual window.
 _RING_DATA_US: Final = 100.0
 _RING_WINDOW_US: Final = (30.0, 650.0)
+#: γ/2π of the muon [MHz/T]; used where a model in MHz names no other.
+MUON_GAMMA: Final = 135.538817
+#: Reference frequency of R [MHz].
+F_REF: Final = omega_reference / (2.0 * np.pi)
 
 
 @dataclass(frozen=True)
@@ -110,6 +115,7 @@ class FitRun:
                     "normality_p_value": p.normality_p_value,
                     "fft_maximum": {"f_mhz": r.top.f_mhz, "amplitude": r.top.amplitude, "name": r.top.name},
                     "fft_expected_maximum": r.expected_maximum,
+                    "fft_maximum_p_value": r.top_p_value,
                     "fft_lines": {line.name: {"f_mhz": line.f_mhz, "amplitude": line.amplitude} for line in r.lines},
                 }
                 for q, p, r in zip(self.quality, self.pulls, self.residuals, strict=True)
@@ -129,6 +135,7 @@ class FitRun:
 def run_fit(
     request: FitFile,
     *,
+    data: tuple[TimeHistogram, ReadReport | None] | None = None,
     phrase: str | None = None,
     expected_blinding: str = "",
     made_by: str = "gminus2 fit",
@@ -138,6 +145,8 @@ def run_fit(
 
     Parameters
     ----------
+    data
+        What :func:`read_data` gave for the same request, where it has been read already.
     phrase
         Blinding phrase; needed where the request is blinded, and used nowhere else.
     expected_blinding
@@ -148,7 +157,7 @@ def run_fit(
     GMinus2Error
         Bad input, an impossible window, a model that does not fit the data, a missing or different blinding phrase.
     """
-    histogram, report = _data(request)
+    histogram, report = data if data is not None else read_data(request)
     histogram = good_bins(histogram, report, request.input.pack)
     request = _resolve_window(request, histogram)
     if report is not None:
@@ -165,7 +174,7 @@ def run_fit(
         request = request.model_copy(update={"model": model.config})
     settings = _settings(request)
     result = fit(histogram, model, settings, blinding=blinding)
-    scans = _scans(request, histogram, model, settings, blinding, result, quiet)
+    scans = _scans(request, histogram, model, settings, blinding, quiet)
     inputs = [Path(name) for name in (request.input.file, request.input.losses) if name]
     provenance = make_provenance(
         made_by,
@@ -180,7 +189,7 @@ def run_fit(
         result=result,
         quality=tuple(_quality(result, spectrum) for spectrum in result.spectra),
         pulls=tuple(pull_summary(spectrum) for spectrum in result.spectra),
-        residuals=result_spectra(result, field_index=request.fit.field_index),
+        residuals=_residuals(request, result),
         scans=scans,
         derived=_derived(request, result),
         alarms=_alarms(result),
@@ -221,7 +230,13 @@ def good_bins(histogram: TimeHistogram, report: ReadReport | None, pack: int = 1
 # Steps ----------------------------------------------------------------------------------------------------------------
 
 
-def _data(request: FitFile) -> tuple[TimeHistogram, ReadReport | None]:
+def default_model(histogram: TimeHistogram) -> str:
+    """Return the preset for a histogram: ``cbo`` for storage-ring data, ``msr`` for shorter ones."""
+    return "cbo" if _end_us(histogram) > _RING_DATA_US else "msr"
+
+
+def read_data(request: FitFile) -> tuple[TimeHistogram, ReadReport | None]:
+    """Read the file of a request, or make its pseudo-histogram (then without report)."""
     source = request.input
     if source.pseudo is not None:
         if source.file:
@@ -251,7 +266,7 @@ def _losses(request: FitFile) -> LostMuonSpectrum | None:
 def _resolve_window(request: FitFile, histogram: TimeHistogram) -> FitFile:
     """Fill in the window and refuse one that lies outside the data."""
     low = min(float(histogram.edges_us(i)[0]) for i in range(histogram.n_detectors))
-    high = max(float(histogram.edges_us(i)[-1]) for i in range(histogram.n_detectors))
+    high = _end_us(histogram)
     ring = high > _RING_DATA_US
     start = request.fit.start_us if request.fit.start_us is not None else max(low, _RING_WINDOW_US[0]) if ring else low
     stop = request.fit.stop_us if request.fit.stop_us is not None else min(high, _RING_WINDOW_US[1]) if ring else high
@@ -269,6 +284,10 @@ def _resolve_window(request: FitFile, histogram: TimeHistogram) -> FitFile:
         )
     changed = request.fit.model_copy(update={"start_us": float(start), "stop_us": float(stop)})
     return request.model_copy(update={"fit": changed})
+
+
+def _end_us(histogram: TimeHistogram) -> float:
+    return max(float(histogram.edges_us(i)[-1]) for i in range(histogram.n_detectors))
 
 
 def _settings(request: FitFile) -> FitSettings:
@@ -306,23 +325,26 @@ def _scans(
     model: Model,
     settings: FitSettings,
     blinding: Blinding | None,
-    result: FitResult,
     quiet: bool,
 ) -> tuple[WindowScan, ...]:
+    """Scan start and stop; the window of the fit itself is always among the points, so that it can be the reference."""
     scans = []
+    assert settings.window_us is not None
     with make_executor("threads") as executor:
-        for edge, times in (("start", request.fit.scan_start_us), ("stop", request.fit.scan_stop_us)):
+        for edge, times, own in (
+            ("start", request.fit.scan_start_us, settings.window_us[0]),
+            ("stop", request.fit.scan_stop_us, settings.window_us[1]),
+        ):
             if not times:
                 continue
             scans.append(
                 scan_window(
                     histogram,
                     model,
-                    times,
+                    (*times, own),
                     edge="start" if edge == "start" else "stop",
                     settings=replace(settings, minos=False),
                     blinding=blinding,
-                    reference=result,
                     executor=executor,
                     quiet=quiet,
                 )
@@ -364,15 +386,54 @@ def _quality(result: FitResult, spectrum: FittedSpectrum) -> DetectorQuality:
     return DetectorQuality(spectrum.label, value, len(spectrum.data), len(own))
 
 
+def _residuals(request: FitFile, result: FitResult) -> tuple[ResidualSpectrum, ...]:
+    """Return the residual spectra; the lines of a storage ring are named only in a fit of storage-ring data."""
+    found = result_spectra(result, field_index=request.fit.field_index)
+    terms = [term for term in request.model.terms if isinstance(term, PrecessionTerm)]
+    if any(term.frequency == "R" for term in terms):
+        return found
+    return tuple(_own_lines(spectrum, result, terms) for spectrum in found)
+
+
+def _own_lines(spectrum: ResidualSpectrum, result: FitResult, terms: list[PrecessionTerm]) -> ResidualSpectrum:
+    """Replace the lines of a ring by the fitted precession frequencies and their doubles."""
+    lines = []
+    for term in terms:
+        tail = f"_{term.label}" if term.label else ""
+        base, scale = ("f", 1.0) if term.frequency == "MHz" else ("B", term.gamma_mhz_per_tesla or MUON_GAMMA)
+        for name in (f"{base}{tail}[{spectrum.label}]", base + tail):
+            if name in result.parameters:
+                f = scale * result.value(name)
+                lines += [(f"f{tail}", f), (f"2 f{tail}", 2.0 * f)]
+                break
+    step = float(spectrum.f_mhz[1] - spectrum.f_mhz[0])
+    named = tuple(
+        NamedLine(name, f, float(spectrum.amplitude[np.argmin(np.abs(spectrum.f_mhz - f))])) for name, f in lines
+    )
+    top_name = next((name for name, f in lines if abs(f - spectrum.top.f_mhz) < 2.0 * step), "unknown")
+    return replace(spectrum, lines=named, top=replace(spectrum.top, name=top_name))
+
+
 def _derived(request: FitFile, result: FitResult) -> dict[str, tuple[float, float, str]]:
-    """Return the frequency in other units, for every precession term of the fit."""
+    """Return the frequency of every precession term in the other units; nothing of a blinded one."""
     derived: dict[str, tuple[float, float, str]] = {}
-    for name, parameter in result.parameters.items():
-        base = name.partition("[")[0]
-        suffix = name[len(base) :]
-        if base == "R" and not result.blinded:
-            f_ref = omega_reference / (2.0 * np.pi)
-            derived[f"f_a{suffix}"] = (f_ref * (1.0 + parameter.value * ppm), f_ref * parameter.error * ppm, "MHz")
+    if result.blinded:
+        return derived
+    for term in request.model.terms:
+        if not isinstance(term, PrecessionTerm):
+            continue
+        tail = f"_{term.label}" if term.label else ""
+        gamma = term.gamma_mhz_per_tesla or MUON_GAMMA
+        source, target, factor, constant, unit = {
+            "R": ("R", "f_a", F_REF * ppm, F_REF, "MHz"),
+            "MHz": ("f", "B_mu" if term.gamma_mhz_per_tesla is None else "B", 1.0 / gamma, 0.0, "T"),
+            "tesla": ("B", "f", gamma, 0.0, "MHz"),
+        }[term.frequency]
+        for name, parameter in result.parameters.items():
+            base, bracket, rest = name.partition("[")
+            if base == source + tail:
+                value = constant + factor * parameter.value
+                derived[target + tail + bracket + rest] = (value, factor * parameter.error, unit)
     return derived
 
 
@@ -380,7 +441,9 @@ def _alarms(result: FitResult) -> tuple[str, ...]:
     alarms = []
     if not result.converged:
         alarms.append("THE FIT DID NOT CONVERGE: its values and errors mean nothing.")
-    if not result.p_value >= P_VALUE_ALARM:
+    if result.ndf < 1:
+        alarms.append("NO DEGREES OF FREEDOM: as many parameters as bins; the fit tests nothing.")
+    elif not result.p_value >= P_VALUE_ALARM:
         alarms.append(
             f"THE MODEL DOES NOT DESCRIBE THE DATA: p-value {result.p_value:.1e} is below {P_VALUE_ALARM:.0e}. "
             "Values may be biased and errors are too small; look at the residual spectrum."
@@ -391,6 +454,3 @@ def _alarms(result: FitResult) -> tuple[str, ...]:
             f"AT A BOUND: {', '.join(at_bound)}; no error can be given, and the other errors are conditional."
         )
     return tuple(alarms)
-
-
-_ = (identify, stats)

@@ -11,11 +11,12 @@ import hashlib
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from gminus2.errors import BlindingError
+from gminus2.precession.e989_blinding import blinders_offset
 from gminus2.random import stream
 
 __all__ = ["Blinding"]
@@ -61,21 +62,33 @@ class Blinding:
     _offset: _Hidden = field(repr=False, compare=False)
 
     @classmethod
-    def from_phrase(cls, phrase: str, *, dataset: str = "") -> Blinding:
+    def from_phrase(
+        cls, phrase: str, *, dataset: str = "", convention: Literal["native", "e989"] = "native"
+    ) -> Blinding:
         """Derive the offset from a phrase (and a dataset name): the same words always hide the same offset.
+
+        Parameters
+        ----------
+        convention
+            ``native``: our own generator; ``e989``: the offset the collaboration's utility gives for the phrase, bit
+            for bit (it knows no dataset).
 
         Raises
         ------
         BlindingError
-            The phrase is empty.
+            The phrase is empty, or a dataset is named with ``e989``.
         """
         if not phrase.strip():
             raise BlindingError("a blinding phrase must not be empty")
-        salt = b"gminus2-blinding-1\0" + dataset.encode()
+        salt = f"gminus2-blinding-1\0{convention}\0{dataset}".encode()
         secret = hashlib.pbkdf2_hmac("sha256", phrase.encode(), salt, _HASH_ROUNDS, dklen=24)
-        root = int.from_bytes(secret[:8], "little")
-        offset = draw_offsets(stream(root, "blinding", dataset), 1)[0]
-        return cls(label=secret[16:].hex()[:8], _offset=_Hidden(float(offset)))
+        if convention == "e989":
+            if dataset:
+                raise BlindingError("the e989 convention knows no dataset", hint="put it into the phrase")
+            offset = blinders_offset(phrase)
+        else:
+            offset = float(draw_offsets(stream(int.from_bytes(secret[:8], "little"), "blinding", dataset), 1)[0])
+        return cls(label=secret[16:].hex()[:8], _offset=_Hidden(offset))
 
     def hidden_offset_ppm(self) -> float:
         """Return the offset for use inside a fit. Whoever prints or stores it breaks the blinding."""

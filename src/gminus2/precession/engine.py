@@ -23,7 +23,7 @@ from gminus2.precession.scoring import STATUS, expectation, minimise
 from gminus2.precession.settings import FitSettings
 from gminus2.precession.starts import find_starts
 
-__all__ = ["TOLERANCE", "Minimum", "fit"]
+__all__ = ["TOLERANCE", "Minimum", "assemble", "check_blinding", "fit", "run_minimiser", "window_spectra"]
 
 #: Estimated distance to the minimum, in units of the statistic, at which the engine stops.
 TOLERANCE: Final = 1e-5
@@ -85,15 +85,18 @@ def fit(
     model = load_model(model) if isinstance(model, str) else model
     offset = 0.0
     if blinding is not None:
-        _check_blinding(model)
+        check_blinding(model)
         offset = blinding.hidden_offset_ppm()
     binding = bind(histogram, model, settings, start=start, offset_ppm=offset)
     first = find_starts(binding)
     minimum = run_minimiser(binding, first, settings)
-    return assemble(histogram, binding, first, minimum, settings, blinding)
+    mu, _ = expectation(minimum.p, binding.problem, binding.program, binding.workspace())
+    spectra = window_spectra(histogram, binding, settings, mu)
+    return assemble(binding, first, minimum, settings, blinding, spectra, histogram.caveats)
 
 
-def _check_blinding(model: Model) -> None:
+def check_blinding(model: Model) -> None:
+    """Refuse a model that would show the hidden frequency in other units."""
     units = [term.frequency for term in model.config.terms if isinstance(term, PrecessionTerm)]
     if not units or set(units) != {"R"}:
         raise BlindingError(
@@ -172,14 +175,17 @@ def _canonical(binding: Binding, p: NDArray[np.float64], covariance: NDArray[np.
 
 
 def assemble(
-    histogram: TimeHistogram,
     binding: Binding,
     start: NDArray[np.float64],
     minimum: Minimum,
     settings: FitSettings,
     blinding: Blinding | None,
+    spectra: tuple[FittedSpectrum, ...],
+    caveats: tuple[str, ...],
+    *,
+    statistic: str = "",
 ) -> FitResult:
-    """Put values, errors, quality and spectra of a minimum together."""
+    """Put values, errors, quality and spectra of a minimum together; ``statistic`` renames that of the settings."""
     table, free = binding.table, binding.free
     p, covariance = minimum.p.copy(), minimum.covariance.copy()
     flipped = _canonical(binding, p, covariance)
@@ -222,9 +228,10 @@ def assemble(
             minos=pair,
         )
 
-    mu = np.zeros(binding.problem.counts.size)
-    expectation(minimum.p, binding.problem, binding.program, binding.workspace(), mu, np.zeros((0, 0)))
-    spectra, edges = _spectra(histogram, binding, settings, mu)
+    edges = {
+        s.label: (float(s.centres_us[0] - 0.5 * s.width_us), float(s.centres_us[-1] + 0.5 * s.width_us))
+        for s in spectra
+    }
     pulls = np.concatenate([s.pulls for s in spectra])
     pulls = pulls[np.isfinite(pulls)]
     ndf = binding.used - len(free)
@@ -235,7 +242,11 @@ def assemble(
         notes.insert(
             0, f"BAD FIT: p-value {p_value:.2g} is below {P_VALUE_ALARM:g}; the model does not describe the data"
         )
-    if settings.statistic in ("neyman", "weighted") and binding.used < int(binding.problem.bins.sum()):
+    if (
+        not statistic
+        and settings.statistic in ("neyman", "weighted")
+        and binding.used < int(binding.problem.bins.sum())
+    ):
         notes.append(f"{int(binding.problem.bins.sum()) - binding.used} bins without variance were left out")
     window = settings.window_us
     if window is None:
@@ -245,7 +256,7 @@ def assemble(
         parameters=parameters,
         free=tuple(table.names[int(i)] for i in free),
         covariance=covariance,
-        statistic=settings.statistic,
+        statistic=statistic or settings.statistic,
         statistic_value=minimum.value,
         ndf=ndf,
         p_value=p_value,
@@ -260,20 +271,20 @@ def assemble(
         evaluations=minimum.evaluations,
         pull_mean=float(pulls.mean()) if pulls.size else math.nan,
         pull_rms=float(pulls.std()) if pulls.size else math.nan,
-        labels=histogram.labels,
+        labels=tuple(s.label for s in spectra),
         blinded=blinding is not None,
         blinding_label=blinding.label if blinding is not None else "",
         notes=tuple(notes),
-        caveats=histogram.caveats,
+        caveats=caveats,
         spectra=spectra,
     )
 
 
-def _spectra(
+def window_spectra(
     histogram: TimeHistogram, binding: Binding, settings: FitSettings, mu: NDArray[np.float64]
-) -> tuple[tuple[FittedSpectrum, ...], dict[str, tuple[float, float]]]:
+) -> tuple[FittedSpectrum, ...]:
+    """Return data, model and standard deviation of every detector inside the window."""
     spectra = []
-    edges = {}
     for d, where in enumerate(binding.slices()):
         a, n = int(binding.selection.first[d]), int(binding.selection.bins[d])
         data, model = binding.problem.counts[where], mu[where]
@@ -294,6 +305,4 @@ def _spectra(
                 width_us=histogram.width_us,
             )
         )
-        low = float(histogram.start_us[d]) + a * histogram.width_us
-        edges[histogram.labels[d]] = (low, low + n * histogram.width_us)
-    return tuple(spectra), edges
+    return tuple(spectra)

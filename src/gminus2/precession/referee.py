@@ -34,13 +34,10 @@ class RefereeMinimum:
 
 def _minuit(binding: Binding, start: NDArray[np.float64], steps: NDArray[np.float64] | None) -> Minuit:
     workspace = binding.workspace()
-    none, square = np.zeros(0), np.zeros((0, 0))
 
     def cost(p: NDArray[np.float64]) -> float:
-        value = evaluate(
-            np.asarray(p, dtype=np.float64), binding.problem, binding.program, workspace, False, none, square
-        )
-        return float(value) if np.isfinite(value) else 1e30
+        value = evaluate(np.asarray(p, dtype=np.float64), binding.problem, binding.program, workspace)
+        return value if np.isfinite(value) else 1e30
 
     names = [binding.table.names[int(i)] for i in binding.free]
     minuit = Minuit(cost, start, name=names)

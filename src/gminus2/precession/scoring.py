@@ -16,13 +16,24 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from gminus2.errors import FitError
 from gminus2.precession.arrays import Bools, Floats, Ints
 from gminus2.precession.extras import fill_extras
 from gminus2.precession.phasors import fill_block, fill_tables
 from gminus2.precession.program import BLOCK, Program
 from gminus2.precession.statistics import block_statistic
 
-__all__ = ["STATUS", "Problem", "Workspace", "evaluate", "expectation", "minimise"]
+__all__ = [
+    "STATUS",
+    "Problem",
+    "Workspace",
+    "damped_step",
+    "evaluate",
+    "expectation",
+    "invert_curvature",
+    "minimise",
+    "sweep",
+]
 
 _MATH = {"reassoc", "contract", "arcp", "nsz"}
 
@@ -118,15 +129,33 @@ def _accumulate(
 
 
 @njit(cache=True, nogil=True)
-def evaluate(
-    p: Floats, problem: Problem, program: Program, ws: Workspace, derivatives: bool, g: Floats, h: Floats
+def sweep(
+    p: Floats,
+    problem: Problem,
+    program: Program,
+    ws: Workspace,
+    derivatives: bool,
+    g: Floats,
+    h: Floats,
+    expected: Floats,
+    jacobian: Floats,
 ) -> float:
-    """Return the statistic at ``p``; with ``derivatives`` also fill ``g`` (half gradient) and ``h`` (curvature)."""
+    """Go through all bins once and return the statistic at ``p``; infinity where the model does not exist there.
+
+    Parameters
+    ----------
+    derivatives
+        Whether to fill ``g`` (half gradient, shape (p,)) and ``h`` (curvature, shape (p, p)).
+    expected, jacobian
+        If they have the size of the padded bins, they are filled with the expectation (shape (total,)) and with ∂μ/∂p
+        (shape (p, total), needs ``derivatives``); else they stay as they are (shapes (0,) and (0, 0)).
+    """
     n_theta = problem.factor.shape[1]
     n_nodes = problem.xi.size
     if derivatives:
         g[:] = 0.0
         h[:, :] = 0.0
+        jacobian[:, :] = 0.0
     total = 0.0
     for d in range(problem.bins.size):
         changed = d == 0
@@ -178,6 +207,15 @@ def evaluate(
                 ws.jac,
             )
             low = problem.first[d] + b * BLOCK
+            if expected.size > 0:
+                for k in range(BLOCK):
+                    expected[low + k] = ws.mu[k]
+            if jacobian.size > 0 and derivatives:
+                for i in range(n_theta):
+                    a = problem.source[d, i]
+                    if a >= 0 and problem.need[i]:
+                        for k in range(BLOCK):
+                            jacobian[a, low + k] += problem.factor[d, i] * ws.jac[i, k]
             total += block_statistic(
                 problem.kind,
                 problem.counts[low : low + BLOCK],
@@ -187,7 +225,7 @@ def evaluate(
                 ws.slope,
                 ws.curvature,
             )
-            if not np.isfinite(total):
+            if not np.isfinite(total) and expected.size == 0:
                 return np.inf
             if derivatives:
                 _accumulate(ws.jac, problem.need, ws.slope, ws.curvature, size, ws.gradient, ws.hessian)
@@ -206,68 +244,6 @@ def evaluate(
                     if i != j:
                         h[b2, a] += x
     return total
-
-
-@njit(cache=True, nogil=True)
-def expectation(p: Floats, problem: Problem, program: Program, ws: Workspace, mu: Floats, jac: Floats) -> bool:
-    """Fill the expectation of every bin (shape (total,)) and, if ``jac`` has rows, ∂μ/∂p (shape (p, total)).
-
-    Returns
-    -------
-    bool
-        False where the model does not exist at ``p``.
-    """
-    n_theta = problem.factor.shape[1]
-    n_nodes = problem.xi.size
-    derivatives = jac.shape[0] > 0
-    jac[:, :] = 0.0
-    for d in range(problem.bins.size):
-        for i in range(n_theta):
-            source = problem.source[d, i]
-            ws.theta[i] = problem.offset[d, i] + (problem.factor[d, i] * p[source] if source >= 0 else 0.0)
-        if not fill_tables(ws.theta, program.header, program.oscillators, problem.width_us, problem.xi, ws.tables):
-            return False
-        at = problem.first[d] * n_nodes
-        blocks = (problem.bins[d] + BLOCK - 1) // BLOCK
-        rows = ws.rows
-        if problem.node_times.size > 0:
-            span = at + blocks * BLOCK * n_nodes
-            rows = ws.rows[:, at:span]
-            if not fill_extras(
-                ws.theta, program.oscillators, program.extras, problem.node_times[at:span], ws.known[d], rows
-            ):
-                return False
-        loss = problem.loss if problem.loss.size == 0 else problem.loss[at:]
-        for b in range(blocks):
-            fill_block(
-                ws.theta,
-                program.header,
-                program.oscillators,
-                program.extras,
-                program.components,
-                program.modulations,
-                problem.need,
-                problem.starts_us[d] + b * BLOCK * problem.width_us,
-                ws.tables,
-                problem.node_weights,
-                loss,
-                rows,
-                b * BLOCK * n_nodes,
-                ws.scratch,
-                derivatives,
-                ws.mu,
-                ws.jac,
-            )
-            low = problem.first[d] + b * BLOCK
-            for k in range(BLOCK):
-                mu[low + k] = ws.mu[k]
-            if derivatives:
-                for i in range(n_theta):
-                    a = problem.source[d, i]
-                    if a >= 0 and problem.need[i]:
-                        for k in range(BLOCK):
-                            jac[a, low + k] += problem.factor[d, i] * ws.jac[i, k]
-    return True
 
 
 @njit(cache=True, nogil=True)
@@ -305,7 +281,7 @@ def _substitute(a: Floats, n: int, x: Floats) -> None:
 
 
 @njit(cache=True, nogil=True)
-def _step(g: Floats, h: Floats, free: Ints, n: int, damping: float, m: Floats, delta: Floats) -> float:
+def damped_step(g: Floats, h: Floats, free: Ints, n: int, damping: float, m: Floats, delta: Floats) -> float:
     """Fill the scaled-back step over the ``n`` parameters ``free``; return the expected decrease, -1 if singular."""
     for i in range(n):
         di = h[free[i], free[i]]
@@ -328,7 +304,7 @@ def _step(g: Floats, h: Floats, free: Ints, n: int, damping: float, m: Floats, d
 
 
 @njit(cache=True, nogil=True)
-def _covariance(h: Floats, free: Ints, n: int, m: Floats, column: Floats, covariance: Floats) -> bool:
+def invert_curvature(h: Floats, free: Ints, n: int, m: Floats, column: Floats, covariance: Floats) -> bool:
     """Fill H⁻¹ over the parameters that are not held at a bound; NaN and False where H is singular."""
     for i in range(n):
         for j in range(i + 1):
@@ -385,7 +361,8 @@ def minimise(
     covariance[:, :] = 0.0
     for i in range(n):
         p[i] = min(max(p[i], lower[i]), upper[i])
-    value = evaluate(p, problem, program, ws, True, g, h)
+    none, square = np.zeros(0), np.zeros((0, 0))
+    value = sweep(p, problem, program, ws, True, g, h, none, square)
     count = 1
     if not np.isfinite(value):
         return 1, value, np.inf, count
@@ -402,7 +379,7 @@ def minimise(
             else:
                 held += 1
         active = n - held
-        undamped = _step(g, h, free, active, 0.0, m, delta)
+        undamped = damped_step(g, h, free, active, 0.0, m, delta)
         distance = undamped if undamped >= 0.0 else np.inf
         if undamped >= 0.0 and undamped < tolerance:
             status = 0
@@ -412,13 +389,13 @@ def minimise(
             break
         if damping > 0.0 or undamped < 0.0:
             damping = max(damping, 1e-3)
-            _step(g, h, free, active, damping, m, delta)
+            damped_step(g, h, free, active, damping, m, delta)
         for i in range(n):
             trial[i] = p[i]
         for i in range(active):
             k = free[i]
             trial[k] = min(max(p[k] + delta[i], lower[k]), upper[k])
-        new = evaluate(trial, problem, program, ws, True, g_new, h_new)
+        new = sweep(trial, problem, program, ws, True, g_new, h_new, none, square)
         count += 1
         if new <= value + 1e-10 * abs(value):
             value = new
@@ -432,6 +409,34 @@ def minimise(
             if damping > 1e12:
                 status = 3 if undamped >= 0.0 else 4
                 break
-    if not _covariance(h, free, n - held, m, delta, covariance) and status == 0:
+    if not invert_curvature(h, free, n - held, m, delta, covariance) and status == 0:
         status = 4
     return status, value, distance, count
+
+
+def evaluate(p: Floats, problem: Problem, program: Program, ws: Workspace) -> float:
+    """Return the statistic at ``p``; infinity where the model does not exist there."""
+    none, square = np.zeros(0), np.zeros((0, 0))
+    return float(sweep(p, problem, program, ws, False, none, square, none, square))
+
+
+def expectation(
+    p: Floats, problem: Problem, program: Program, ws: Workspace, *, partials: bool = False
+) -> tuple[Floats, Floats]:
+    """Return the expectation of every padded bin, shape (total,), and with ``partials`` ∂μ/∂p, shape (p, total).
+
+    Raises
+    ------
+    FitError
+        The model does not exist at ``p`` (a lifetime that is not positive, a field index outside 0 … 1).
+    """
+    expected = np.full(problem.counts.size, np.nan)
+    jacobian = np.zeros((p.size, problem.counts.size)) if partials else np.zeros((0, 0))
+    g, h = (np.zeros(p.size), np.zeros((p.size, p.size))) if partials else (np.zeros(0), np.zeros((0, 0)))
+    sweep(p, problem, program, ws, partials, g, h, expected, jacobian)
+    if not np.isfinite(expected).all():
+        raise FitError(
+            "the model does not exist at these parameter values",
+            hint="lifetimes must be positive and the field index between 0 and 1",
+        )
+    return expected, jacobian

@@ -162,10 +162,7 @@ class _Search:
                 self._put(name, 0.3 / (self.times[0][-1] - self.times[0][0]))
 
     def _model(self) -> NDArray[np.float64]:
-        mu = np.zeros(self.b.problem.counts.size)
-        if not expectation(self.p, self.b.problem, self.b.program, self.ws, mu, np.zeros((0, 0))):
-            raise FitError("the start values of the model are impossible (a lifetime or rate that is not positive)")
-        return mu
+        return expectation(self.p, self.b.problem, self.b.program, self.ws)[0]
 
     def _fit(self) -> None:
         """Fit the parameters that have had their turn; keep the values only if the fit got better."""
@@ -202,10 +199,7 @@ class _Search:
         for angle in (0.0, math.pi / 2.0):
             for a, f in pairs:
                 self.p[a], self.p[f] = 0.0, angle
-            mu = np.zeros(problem.counts.size)
-            jac = np.zeros((self.p.size, problem.counts.size))
-            if not expectation(self.p, problem, self.b.program, self.ws, mu, jac):
-                return
+            mu, jac = expectation(self.p, problem, self.b.program, self.ws, partials=True)
             columns.append(jac)
         inside = np.concatenate([np.arange(s.start, s.stop) for s in self.b.slices()])
         weight = 1.0 / np.sqrt(np.maximum(np.abs(mu[inside]), 1.0))

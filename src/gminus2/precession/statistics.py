@@ -64,10 +64,10 @@ def block_statistic(kind: int, n: Floats, w: Floats, mu: Floats, size: int, slop
             curvature[k] = w[k]
             total += w[k] * d * d
         return total
-    smallest = mu[0]
+    positive = 0
     for k in range(size):
-        smallest = min(smallest, mu[k])
-    if not smallest > 0.0:
+        positive += mu[k] > 0.0
+    if positive < size:
         return np.inf
     if kind == _PEARSON:
         for k in range(size):
@@ -78,15 +78,13 @@ def block_statistic(kind: int, n: Floats, w: Floats, mu: Floats, size: int, slop
             d = n[k] - mu[k]
             total += d * d * inverse
         return total
-    largest = 0.0
-    fewest = n[0]
+    near = 0
     for k in range(size):
         inverse = 1.0 / mu[k]
         slope[k] = 1.0 - n[k] * inverse
         curvature[k] = inverse
-        fewest = min(fewest, n[k])
-        largest = max(largest, abs(mu[k] - n[k]) - _SERIES * n[k])
-    if largest < 0.0 and fewest > 0.0:
+        near += abs(mu[k] - n[k]) < _SERIES * n[k]
+    if near == size:
         for k in range(size):
             r = (mu[k] - n[k]) / n[k]
             series = 0.5 - r * (1.0 / 3.0 - r * (0.25 - r * (0.2 - r * (1.0 / 6.0 - r * (1.0 / 7.0 - r * 0.125)))))

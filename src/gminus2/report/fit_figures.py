@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import TwoSlopeNorm
 from matplotlib.figure import Figure
 
-from gminus2.pipeline.fit_job import FitRun
+from gminus2.pipeline.fit_job import DetectorQuality, FitRun
 from gminus2.precession import FitResult, FittedSpectrum, PullSummary, ResidualSpectrum, WindowScan
 from gminus2.report.fit_text import scan_parameter
 from gminus2.report.plotting import COLOURS, new_figure, save_figure
@@ -34,9 +34,9 @@ def fit_figures(run: FitRun, folder: Path) -> list[Path]:
     """Draw all figures of a fit into a folder and return their paths."""
     figures: dict[str, Figure] = {}
     spectra = run.result.spectra[:_MOST_DETECTORS]
-    for spectrum, pulls in zip(spectra, run.pulls, strict=False):
+    for spectrum, quality in zip(spectra, run.quality, strict=False):
         name = f"wiggle_{_file_word(spectrum.label)}" if len(run.result.spectra) > 1 else "wiggle"
-        figures[name] = wiggle_figure(spectrum, run.result, pulls)
+        figures[name] = wiggle_figure(spectrum, run.result, quality)
     figures["pulls"] = pull_figure(spectra, run.pulls)
     figures["fft"] = fft_figure(run.residuals[:_MOST_DETECTORS])
     for scan in run.scans:
@@ -51,7 +51,7 @@ def fit_figures(run: FitRun, folder: Path) -> list[Path]:
     return paths
 
 
-def wiggle_figure(spectrum: FittedSpectrum, result: FitResult, pulls: PullSummary | None = None) -> Figure:
+def wiggle_figure(spectrum: FittedSpectrum, result: FitResult, quality: DetectorQuality | None = None) -> Figure:
     """Draw counts and fit, folded at 100 µs where long, over the pulls."""
     figure, (top, bottom) = new_figure(2, 1, size=(8.0, 7.0), height_ratios=[3.0, 1.0])
     t = spectrum.centres_us
@@ -67,10 +67,10 @@ def wiggle_figure(spectrum: FittedSpectrum, result: FitResult, pulls: PullSummar
         top.plot(x[filled], spectrum.data[part][filled], ".", color=COLOURS[6], markersize=marker, zorder=2,
                  label="data" if k == turn[0] else None)  # fmt: skip
         top.plot(x, spectrum.model[part], "-", color=COLOURS[1], linewidth=0.9, zorder=3,
-                 label=_fit_label(result) if k == turn[0] else None)  # fmt: skip
+                 label=_fit_label(result, quality) if k == turn[0] else None)  # fmt: skip
         if folded and len(x) > 20:
             top.annotate(
-                f"{k * period:.0f}–{(k + 1) * period:.0f}", (period, spectrum.model[part][-40:].mean()),
+                f"{k * period:.0f}–{(k + 1) * period:.0f}", (x[-1], spectrum.model[part][-30:].mean()),
                 xytext=(4, 0), textcoords="offset points", fontsize=8, va="center", annotation_clip=False,
             )  # fmt: skip
     top.set_yscale("log")
@@ -79,16 +79,26 @@ def wiggle_figure(spectrum: FittedSpectrum, result: FitResult, pulls: PullSummar
     top.set_xlabel("time modulo 100 µs [µs]" if folded else "time [µs]")
     if folded:
         top.set_xlim(0.0, period)
+    else:
+        top.set_xlim(t[0], t[-1])
     detector = "" if spectrum.label in ("all", "") else f"{spectrum.label}: "
     blind = " (R blinded)" if result.blinded else ""
     top.set_title(f"{detector}model '{result.model.get('name', '')}'{blind}", loc="left")
-    top.legend(loc="upper right", markerscale=4.0 if folded else 1.5, handlelength=1.2)
+    _legend_above(top, columns=2, markerscale=4.0 if folded else 1.5)
     _pull_panel(bottom, spectrum)
     return figure
 
 
-def _fit_label(result: FitResult) -> str:
+def _legend_above(axes: Axes, *, columns: int = 1, markerscale: float = 1.0) -> None:
+    """Put the legend over the right end of a panel, where no data are."""
+    axes.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=columns, borderaxespad=0.1, handlelength=1.4,
+                columnspacing=1.2, frameon=False, markerscale=markerscale)  # fmt: skip
+
+
+def _fit_label(result: FitResult, quality: DetectorQuality | None) -> str:
     name = "D" if result.statistic == "poisson" else "χ²"
+    if quality is not None and len(result.labels) > 1:
+        return f"fit of all detectors, here {name} = {quality.statistic_value:.1f} in {quality.n_bins} bins"
     return f"fit, {name}/ndf = {result.statistic_value:.1f}/{result.ndf}, p = {result.p_value:.2g}"
 
 
@@ -112,8 +122,11 @@ def pull_figure(spectra: Sequence[FittedSpectrum], summaries: Sequence[PullSumma
         edges = np.linspace(-limit, limit, round(8 * limit) + 1)
         counts, _ = np.histogram(pulls, edges)
         centres = 0.5 * (edges[1:] + edges[:-1])
-        panel.errorbar(centres, counts, np.sqrt(np.maximum(counts, 1)), fmt=".", color=COLOURS[6], markersize=4,
-                       linewidth=1.0, label=f"pulls of {len(pulls)} bins")  # fmt: skip
+        some = counts > 0
+        panel.errorbar(
+            centres[some], counts[some], np.sqrt(counts[some]), fmt=".", color=COLOURS[6], markersize=4, linewidth=1.0,
+            label=f"pulls of {len(pulls)} bins",
+        )  # fmt: skip
         x = np.linspace(-limit, limit, 400)
         gauss = len(pulls) * (edges[1] - edges[0]) * np.exp(-0.5 * x**2) / math.sqrt(2.0 * math.pi)
         panel.plot(x, gauss, color=COLOURS[1], label="unit Gaussian")
@@ -135,9 +148,13 @@ def fft_figure(residuals: Sequence[ResidualSpectrum]) -> Figure:
     figure, axes = _grid(len(residuals), width=8.0)
     for panel, residual in zip(axes, residuals, strict=False):
         panel.plot(residual.f_mhz, residual.amplitude, color=COLOURS[0], linewidth=0.8)
-        panel.axhline(residual.expected_maximum, color="0.35", linestyle=":", linewidth=1.0,
-                      label=f"largest of white noise, {residual.expected_maximum:.1f}")  # fmt: skip
-        highest = max(1.35 * float(residual.amplitude.max()), 2.0 * residual.expected_maximum)
+        highest = max(1.5 * float(residual.amplitude.max()), 2.0 * residual.expected_maximum)
+        panel.axhline(residual.expected_maximum, color="0.3", linestyle=":", linewidth=1.0)
+        panel.annotate(
+            f"{residual.expected_maximum:.1f}: largest expected of white noise", (0.995, residual.expected_maximum),
+            xycoords=("axes fraction", "data"), xytext=(0, 3), textcoords="offset points", fontsize=8,
+            ha="right", va="bottom", bbox={"facecolor": "white", "edgecolor": "none", "pad": 1.0},
+        )  # fmt: skip
         panel.set_ylim(0.0, highest)
         panel.set_xlim(0.0, float(residual.f_mhz[-1]))
         shown = [line for line in residual.lines if 0.0 < line.f_mhz < residual.f_mhz[-1]]
@@ -145,22 +162,29 @@ def fft_figure(residuals: Sequence[ResidualSpectrum]) -> Figure:
         panel.set_xlabel("frequency [MHz]")
         panel.set_ylabel(r"|FFT of pulls| / $\sqrt{N/2}$")
         title = f"{residual.label}: " if len(residuals) > 1 else ""
-        panel.set_title(f"{title}largest {residual.top.amplitude:.1f} at {residual.top.f_mhz:.4f} MHz"
-                        + (f" ({residual.top.name})" if residual.top.name else ""), loc="left")  # fmt: skip
-        panel.legend(loc="center right")
+        known = f" ({residual.top.name})" if residual.top.name not in ("", "unknown") else ""
+        panel.set_title(
+            f"{title}largest {residual.top.amplitude:.1f} at {residual.top.f_mhz:.4f} MHz{known}", loc="left"
+        )
     return figure
 
 
 def _mark_lines(panel: Axes, lines: Sequence[tuple[float, str]], highest: float) -> None:
     """Name lines at the top of a panel, moving labels apart where lines are close."""
     low, high = panel.get_xlim()
-    spacing = 0.032 * (high - low)
-    position = -math.inf
+    spacing = 0.03 * (high - low)
+    position = low - 0.5 * spacing
+    together: list[tuple[float, str]] = []
     for frequency, name in sorted(lines):
-        panel.axvline(frequency, ymax=0.80, color=COLOURS[3], linewidth=0.8, linestyle="--", alpha=0.8)
+        if together and frequency - together[-1][0] < 0.25 * spacing:
+            together[-1] = (together[-1][0], f"{together[-1][1]}, {name}")
+        else:
+            together.append((frequency, name))
+    for frequency, name in together:
+        panel.axvline(frequency, ymax=0.72, color=COLOURS[3], linewidth=0.8, linestyle="--", alpha=0.8)
         position = max(frequency, position + spacing)
         panel.annotate(
-            name, (frequency, 0.80 * highest), xytext=(position, 0.84 * highest), textcoords="data", rotation=90,
+            name, (frequency, 0.72 * highest), xytext=(position, 0.75 * highest), textcoords="data", rotation=90,
             fontsize=8, ha="center", va="bottom",
             arrowprops={"arrowstyle": "-", "color": COLOURS[3], "linewidth": 0.6, "shrinkA": 0.0, "shrinkB": 0.0},
         )  # fmt: skip
@@ -176,21 +200,21 @@ def scan_figure(scan: WindowScan) -> Figure:
     t = scan.times_us[order]
     reference = (values - scan.shifts(main))[order]
     top.fill_between(t, reference - allowed[order], reference + allowed[order], color=COLOURS[5], alpha=0.35,
-                     label="allowed difference, 1σ", step=None)  # fmt: skip
+                     label="allowed 1σ", step=None)  # fmt: skip
     top.plot(t, reference, color=COLOURS[0], linewidth=1.0, label="widest window")
     top.errorbar(t, values[order], errors[order], fmt="o", color=COLOURS[6], markersize=3.5, linewidth=0.9,
-                 label="fits, with their full (correlated) errors")  # fmt: skip
+                 label="fits (errors correlated)")  # fmt: skip
     blind = ", blinded" if scan.results[0].blinded else ""
     top.set_ylabel(f"{_label(main)} [{unit}{blind}]")
-    top.legend(loc="best")
-    top.set_title(f"Scan of the {scan.edge} of the window", loc="left")
+    _legend_above(top, columns=3)
+    top.set_title(f"Scan of the {scan.edge}", loc="left")
     ratio = np.array([r.statistic_value / r.ndf for r in scan.results])[order]
     spread = np.array([math.sqrt(2.0 / r.ndf) for r in scan.results])[order]
     bottom.fill_between(t, 1.0 - spread, 1.0 + spread, color="0.85", label="1 ± √(2/ndf)")
     bottom.plot(t, ratio, "o", color=COLOURS[1], markersize=3.5)
     bottom.set_ylabel("statistic / ndf")
     bottom.set_xlabel(f"{scan.edge} of the window [µs]")
-    bottom.legend(loc="best")
+    _legend_above(bottom)
     return figure
 
 
@@ -225,7 +249,8 @@ def _label(name: str) -> str:
     if shown is None and "_" in base:
         head, _, tail = base.partition("_")
         symbol = _NAMES.get(head, head).strip("$")
-        shown = rf"${symbol}_{{\mathrm{{{tail.replace('_', ' ')}}}}}$"
+        places = ",".join(r"\varphi" if word == "phi" else rf"\mathrm{{{word}}}" for word in tail.split("_"))
+        shown = rf"${symbol}_{{{places}}}$"
     return (shown or base) + (f" {rest.rstrip(']')}" if rest else "")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from rich.console import Group, RenderableType
 from rich.panel import Panel
@@ -13,8 +13,10 @@ from rich.text import Text
 from gminus2.pipeline.fit_job import FitRun
 from gminus2.precession import FittedParameter, WindowScan
 
-__all__ = ["alarm_text", "fit_report", "rounded"]
+__all__ = ["alarm_text", "compact", "fit_report", "rounded", "scan_parameter"]
 
+#: Detectors in one table.
+_SIDE_BY_SIDE = 4
 _STATISTICS = {"poisson": "Poisson deviance", "neyman": "Neyman χ²", "pearson": "Pearson χ²", "weighted": "weighted χ²"}
 
 
@@ -36,9 +38,21 @@ def rounded(value: float, error: float) -> tuple[str, str]:
     return f"{round(value, decimals):.0f}", f"{round(error, decimals):.0f}"
 
 
+def compact(value: float, error: float) -> str:
+    """Return value and error in one word.
+
+    >>> compact(64.42254, 0.00163), compact(-53.039, 1.0071), compact(5825233.0, 262.0)
+    ('64.42254(163)', '-53.04(1.01)', '5825230(260)')
+    """
+    shown, shown_error = rounded(value, error)
+    if not shown_error:
+        return shown
+    return f"{shown}({shown_error.removeprefix('0.').lstrip('0') if shown_error.startswith('0.') else shown_error})"
+
+
 def fit_report(run: FitRun) -> RenderableType:
     """Return everything to print about a fit."""
-    parts: list[RenderableType] = [*_input(run), Text(), _parameters(run), *_quality(run)]
+    parts: list[RenderableType] = [*_input(run), Text(), *_parameters(run), *_quality(run)]
     parts += [_scan(scan) for scan in run.scans]
     if run.alarms:
         parts.append(Panel(Text("\n".join(run.alarms), style="bold"), title="WARNING", border_style="bold red"))
@@ -69,32 +83,71 @@ def _input(run: FitRun) -> Iterator[RenderableType]:
                                       if run.request.input.pack > 1 else "")  # fmt: skip
     rule = "bin integral" if result.bin_rule == "integral" else "bin centre"
     engine = "iminuit" if result.minimizer == "minuit" else "Fisher scoring"
-    yield Text(f"  window {low:.6g} … {high:.6g} µs: {bins}; {rule}; {engine}, {result.evaluations} evaluations")
+    count = f"{result.evaluations} evaluation{'s' if result.evaluations != 1 else ''}"
+    yield Text(f"  window {low:.6g} … {high:.6g} µs: {bins}; {rule}; {engine}, {count}")
 
 
-def _parameters(run: FitRun) -> Table:
+def _parameters(run: FitRun) -> Iterator[Table]:
+    """Yield the table of the parameters; those that every detector has for itself stand side by side."""
     result = run.result
-    blind = " (R is blinded)" if result.blinded else ""
-    table = Table(title=f"Model '{result.model.get('name', '')}'{blind}", title_justify="left", title_style="bold")
+    title = f"Model '{result.model.get('name', '')}'{' (R is blinded)' if result.blinded else ''}"
+    own = {label: f"[{label}]" for label in result.labels} if len(result.labels) > 1 else {}
+    rows = [p for p in result.parameters.values() if not any(p.name.endswith(tail) for tail in own.values())]
+    derived = {n: d for n, d in run.derived.items() if not any(n.endswith(tail) for tail in own.values())}
+    if rows:
+        yield _one_by_one(rows, derived, title)
+    elif own:
+        title += ", every detector for itself"
+    labels = list(own)
+    for first in range(0, len(labels), _SIDE_BY_SIDE):
+        part = labels[first : first + _SIDE_BY_SIDE]
+        yield _side_by_side(run, part, title if not rows and first == 0 else "Per detector" if first == 0 else "")
+
+
+def _one_by_one(rows: list[FittedParameter], derived: Mapping[str, tuple[float, float, str]], title: str) -> Table:
+    table = Table(title=title, title_justify="left", title_style="bold")
     table.add_column("parameter")
     table.add_column("value", justify="right", no_wrap=True)
     table.add_column("error", justify="right", no_wrap=True)
-    minos = any(p.minos for p in result.parameters.values())
+    minos = any(p.minos for p in rows)
     if minos:
         table.add_column("MINOS", justify="right", no_wrap=True)
     table.add_column("unit")
     table.add_column("")
-    for parameter in result.parameters.values():
+    for parameter in rows:
         value, error = rounded(parameter.value, parameter.error)
         cells = [parameter.name, value, error]
         if minos:
             cells.append(_minos(parameter))
-        unit = "" if parameter.unit in ("1", "") else parameter.unit
-        table.add_row(*cells, unit, "" if parameter.state == "free" else parameter.state)
-    for name, (value_, error_, unit) in run.derived.items():
+        table.add_row(*cells, _unit(parameter.unit), "" if parameter.state == "free" else parameter.state)
+    for name, (value_, error_, unit) in derived.items():
         value, error = rounded(value_, error_)
         table.add_row(name, value, error, *([""] if minos else []), unit, "derived")
     return table
+
+
+def _side_by_side(run: FitRun, labels: list[str], title: str) -> Table:
+    table = Table(title=title or None, title_justify="left", title_style="bold")
+    table.add_column("parameter")
+    for label in labels:
+        table.add_column(label, justify="right", no_wrap=True)
+    table.add_column("unit")
+    found = run.result.parameters
+    names = dict.fromkeys(name.partition("[")[0] for name in found if name.endswith(f"[{labels[0]}]"))
+    for base in names:
+        chosen = [found[f"{base}[{label}]"] for label in labels]
+        states = {"free": "", "linked": " =", "fixed": " fixed", "at bound": " AT BOUND"}
+        cells = [compact(p.value, p.error) + states.get(p.state, p.state) for p in chosen]
+        table.add_row(base, *cells, _unit(chosen[0].unit))
+    derived = dict.fromkeys(name.partition("[")[0] for name in run.derived if name.endswith(f"[{labels[0]}]"))
+    for base in derived:
+        values = [run.derived[f"{base}[{label}]"] for label in labels]
+        table.add_row(f"{base} (derived)", *(compact(v, e) for v, e, _ in values), values[0][2])
+    return table
+
+
+def _unit(unit: str) -> str:
+    return {"1": "", "us": "µs"}.get(unit, unit)
 
 
 def _minos(parameter: FittedParameter) -> str:
@@ -115,11 +168,10 @@ def _quality(run: FitRun) -> Iterator[RenderableType]:
                f"(distance to the minimum {result.edm:.1e})")  # fmt: skip
     for q, p, r in zip(run.quality, run.pulls, run.residuals, strict=True):
         where = f"{q.label}: {name} {q.statistic_value:.2f} in {q.n_bins} bins; " if len(run.quality) > 1 else ""
-        line = f"'{r.top.name}'" if r.top.name else "no known line"
-        yield Text(
-            f"{where}pulls {p.mean:+.3f} ± {p.mean_error:.3f}, width {p.rms:.3f} ± {p.rms_error:.3f}; residual FFT at most "
-            f"{r.top.amplitude:.1f} at {r.top.f_mhz:.4f} MHz ({line}), {r.expected_maximum:.1f} expected of white noise"
-        )
+        line = r.top.name if r.top.name not in ("", "unknown") else "no known line"
+        pulls = f"pulls {p.mean:+.3f} ± {p.mean_error:.3f}, width {p.rms:.3f} ± {p.rms_error:.3f}"
+        peak = f"residual FFT at most {r.top.amplitude:.1f} at {r.top.f_mhz:.4f} MHz ({line})"
+        yield Text(f"{where}{pulls}; {peak}, {r.expected_maximum:.1f} expected of white noise")
 
 
 def _scan(scan: WindowScan) -> Table:
