@@ -255,11 +255,21 @@ def test_a_blinded_fit_is_repeated_only_with_its_phrase(command: Command, tmp_pa
         ((file, "--model", first.folder / "fit.json"), "comes from a blinded fit"),
         ((file, "-m", "five", "--units", "MHz", "--blind", "x"), "hides R"),
         ((file, "-m", "five", "--blind", " "), "phrase"),
+        ((file, "-m", "five", "--blind", "x", "--blind-convention", "e989", "--dataset", "1a"), "knows no dataset"),
     ):
         answer = command(*words, output="refused")
         assert (answer.code, answer.out) == (2, ""), message
         assert message in answer.err
         assert not answer.folder.exists()
+
+
+def test_the_convention_of_the_collaboration_moves_r_by_its_known_offset(command: Command, tmp_path: Path) -> None:
+    # ω(R = 0)/ω_ref - 1 = +12.486945 ppm for this phrase, so the same ω is reached at an R that is smaller by as much.
+    file = _toy(tmp_path)
+    open_ = command(file, "-m", "five", "-q").fit["parameters"]["R"]
+    words = (file, "-m", "five", "-q", "--blind", "test string", "--blind-convention", "e989")
+    hidden = command(*words, output="b").fit["parameters"]["R"]
+    assert hidden["value"] - open_["value"] == pytest.approx(-12.486945, abs=1e-4)
 
 
 # Options --------------------------------------------------------------------------------------------------------------
@@ -285,6 +295,14 @@ def test_detectors_fitted_together_and_linked_parameters(command: Command, tmp_p
     a, phi = linked["parameters"]["A"], linked["parameters"]["phi"]
     assert phi["value"] == pytest.approx(4 * a["value"] + 0.5)
     assert phi["state"] == "linked"
+
+
+def test_a_parameter_at_its_bound_gets_no_error_and_an_alarm(command: Command, tmp_path: Path) -> None:
+    answer = command(_toy(tmp_path), "-m", "five", "--bound", "tau=70:90", figures=True)
+    assert answer.code == 0
+    assert answer.fit["parameters"]["tau"]["state"] == "at bound"
+    assert any("AT A BOUND: tau" in alarm for alarm in answer.fit["alarms"])
+    assert (answer.folder / "correlation.png").exists()
 
 
 def test_packing_adds_counts_and_keeps_the_frequency(command: Command, tmp_path: Path) -> None:

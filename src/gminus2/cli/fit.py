@@ -44,6 +44,8 @@ _how = _options(
     click.option("--scan-start", metavar="TIMES", help="Scan the start: LO:HI:STEP, or a list 30,50,80."),
     click.option("--scan-stop", metavar="TIMES", help="Scan the stop of the window."),
     click.option("--blind", metavar="PHRASE", help="Blind R by a phrase, which is stored nowhere."),
+    click.option("--blind-convention", type=click.Choice(["native", "e989"]),
+                 help="Generator of the blind; e989 repeats the collaboration's utility.  [default: native]"),
     click.option("--dataset", metavar="NAME", help="Name of the data set; each has a blind of its own."),
 )  # fmt: skip
 

@@ -55,6 +55,7 @@ def input_and_settings(base: FitFile, options: Mapping[str, Any], *, blind: bool
         ("minimizer", "minimizer"),
         ("minos", "minos"),
         ("dataset", "dataset"),
+        ("blind_convention", "blind_convention"),
         ("field_index", "field_index"),
     ):
         if options[option] is not None:

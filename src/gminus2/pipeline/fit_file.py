@@ -85,6 +85,8 @@ class FitSection(StrictModel):
     """Stop times of a stop scan [µs]."""
     blind: bool = False
     """Whether R is blinded; the phrase is asked for with --blind and never stored."""
+    blind_convention: Literal["native", "e989"] = "native"
+    """native: this package's generator; e989: the offset the collaboration's utility draws for the phrase."""
     dataset: str = ""
     """Name of the data set, part of the blinding: each has an offset of its own."""
     field_index: Annotated[float, Field(gt=0.0, lt=0.25)] = 0.108
@@ -150,6 +152,8 @@ def fit_file_text(file: FitFile, result: FitResult, folder: Path) -> str:
     if pseudo is not None:
         lines += ["", "[input.pseudo]", *_entries(pseudo)]
     settings = file.fit.model_dump(exclude_none=True)
+    if not file.fit.blind:
+        settings.pop("blind_convention")
     if not file.fit.dataset:
         settings.pop("dataset")
     lines += ["", "[fit]", *_entries(settings)]

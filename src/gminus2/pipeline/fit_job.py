@@ -309,7 +309,7 @@ def _blinding(request: FitFile, phrase: str | None, expected: str) -> Blinding |
         return None
     if not phrase:
         raise BlindingError("this fit is blinded", expected="the phrase", hint="give it with --blind PHRASE")
-    blinding = Blinding.from_phrase(phrase, dataset=request.fit.dataset)
+    blinding = Blinding.from_phrase(phrase, dataset=request.fit.dataset, convention=request.fit.blind_convention)
     if expected and blinding.label != expected:
         raise BlindingError(
             "this is not the phrase of the earlier fit",

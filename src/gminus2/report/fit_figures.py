@@ -220,13 +220,15 @@ def scan_figure(scan: WindowScan) -> Figure:
 
 def correlation_figure(result: FitResult) -> Figure:
     """Draw the correlation matrix of the free parameters."""
-    correlation = result.correlation
-    n = len(result.free)
+    free = [i for i, name in enumerate(result.free) if result[name].error > 0]  # none at a bound
+    sigma = np.sqrt(np.diag(result.covariance))[free]
+    correlation = result.covariance[np.ix_(free, free)] / np.outer(sigma, sigma)
+    n = len(free)
     side = min(14.0, 3.0 + 0.42 * n)
     figure, (axes,) = new_figure(size=(side + 1.0, side))
     image = axes.imshow(correlation, cmap="RdBu_r", norm=TwoSlopeNorm(0.0, -1.0, 1.0), interpolation="nearest")
     axes.grid(visible=False)
-    names = [_label(name) for name in result.free]
+    names = [_label(result.free[i]) for i in free]
     axes.set_xticks(range(n), names, rotation=90, fontsize=9 if n <= 30 else 6)
     axes.set_yticks(range(n), names, fontsize=9 if n <= 30 else 6)
     for spine in axes.spines.values():
