@@ -275,6 +275,35 @@ def test_the_convention_of_the_collaboration_moves_r_by_its_known_offset(command
 # Options --------------------------------------------------------------------------------------------------------------
 
 
+def test_a_fit_that_does_not_converge_says_so_loudly(
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from gminus2.pipeline import fit_job
+    from gminus2.precession import FitSettings
+
+    file = _toy(tmp_path)
+    few = FitSettings(window_us=(30.0, 250.0), max_iterations=1)
+    monkeypatch.setattr(fit_job, "_settings", lambda request: few)
+    answer = command(file, "-m", "five", "--set", "R=900", "--set", "phi=0.5", figures=True)
+    assert answer.fit["converged"] is False
+    assert any("DID NOT CONVERGE" in alarm for alarm in answer.fit["alarms"])
+    assert "DID NOT CONVERGE" in answer.out
+    assert "DID NOT CONVERGE" in answer.err
+    assert "converged = false" in (answer.folder / "fit.toml").read_text()
+
+
+def test_the_starter_file_of_a_fit_is_a_valid_fit_file(command: Command, tmp_path: Path) -> None:
+    from click.testing import CliRunner
+
+    from gminus2.cli.main import main
+
+    starter = tmp_path / "starter.toml"
+    for words in (["new", "fit", "--to", str(starter)], ["check", "fit", str(starter)]):
+        assert CliRunner().invoke(main, ["config", *words]).exit_code == 0
+    assert "no histogram to fit" in command("--from", starter).err
+    assert command(_toy(tmp_path), "--from", starter, "-q").fit["model"]["name"] == "custom"
+
+
 def test_quiet_prints_nothing_and_still_writes(command: Command, tmp_path: Path) -> None:
     answer = command(_toy(tmp_path), "-m", "five", "--quiet")
     assert (answer.code, answer.out, answer.err) == (0, "", "")

@@ -8,6 +8,7 @@ A blinding phrase is never in it.
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -201,7 +202,7 @@ def _model(model: ModelConfig, result: FitResult) -> list[str]:
             continue
         general = raw["parameters"].get(name.partition("[")[0], {})
         own = {**general, **raw["parameters"].get(name, {})}
-        entry: dict[str, Any] = {"value": fitted.value}
+        entry: dict[str, Any] = {"value": fitted.value} if math.isfinite(fitted.value) else {}
         if own.get("fixed"):
             entry["fixed"] = True
         for bound in ("lower", "upper"):
