@@ -120,6 +120,21 @@ def test_iminuit_finds_the_same_minimum(command: Command, run3b: Path) -> None:
     assert own["parameters"]["R"]["value"] == pytest.approx(referee["parameters"]["R"]["value"], abs=0.01 * sigma)
 
 
+def test_the_ratio_of_run3b_gives_the_same_frequency_without_the_decay(command: Command, run3b: Path) -> None:
+    counts = command(run3b, "--model", "cbo", "-q").fit["parameters"]["R"]
+    answer = command(run3b, "--model", "cbo", "--statistic", "ratio", "--scan-start", "60", figures=True, output="r")
+    ratio = answer.fit
+    assert ratio["statistic"]["name"] == "ratio"
+    assert ratio["p_value"] > 0.01
+    # Same hits but for the bins at the end that have no partner: far closer than one standard deviation.
+    assert ratio["parameters"]["R"]["value"] == pytest.approx(counts["value"], abs=0.3 * counts["error"])
+    assert ratio["parameters"]["R"]["error"] == pytest.approx(counts["error"], rel=0.02)
+    assert ratio["parameters"]["tau"]["state"] == "fixed"
+    assert (answer.folder / "scan_start.png").exists()
+    again = command("--from", answer.folder / "fit.toml", "-q", output="again").fit
+    assert again["statistic"]["value"] == pytest.approx(ratio["statistic"]["value"], abs=1e-3)
+
+
 PBO = {
     "Forw": (2035.67, 0.67543, 0.00041, 0.2694, 2.1909, 4.94, 636.32),
     "Back": (1983.69, 0.67529, 0.00051, 0.2509, 2.1936, 2.52, 451.34),
@@ -369,6 +384,8 @@ def test_packing_adds_counts_and_keeps_the_frequency(command: Command, tmp_path:
         (("--start", "60", "--stop", "60.5"), "fewer bins than the model has free parameters"),
         (("--statistic", "weighted"), "variances"),
         (("--columns", "time=1"), None),
+        (("--statistic", "ratio", "--minos"), "own engine"),
+        (("--statistic", "ratio", "--start", "60", "--stop", "64"), "too short for a ratio"),
         (("--statistic", "cash"), "not one of"),
     ],
 )

@@ -34,7 +34,7 @@ _how = _options(
     click.option("--from", "earlier", type=_PATH, help="Repeat the fit of this fit.toml; other options change it."),
     click.option("--start", type=float, metavar="US", help="Begin of the window.  [default: 30, or first good bin]"),
     click.option("--stop", type=float, metavar="US", help="End of the window.  [default: 650, or last good bin]"),
-    click.option("--statistic", type=click.Choice(["poisson", "neyman", "pearson", "weighted"]),
+    click.option("--statistic", type=click.Choice(["poisson", "neyman", "pearson", "weighted", "ratio"]),
                  help="[default: poisson]"),
     click.option("--bins", type=click.Choice(["integral", "centre"]),
                  help="Model averaged over the bin, or at its centre.  [default: integral]"),

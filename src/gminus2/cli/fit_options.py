@@ -10,7 +10,7 @@ from typing import Any
 from gminus2.config import parse_config, read_toml
 from gminus2.errors import BlindingError, ConfigError, nearest
 from gminus2.pipeline.fit_file import FitFile, read_fit_file
-from gminus2.pipeline.fit_job import MUON_GAMMA
+from gminus2.pipeline.fit_summary import MUON_GAMMA
 from gminus2.precession import PRESETS, Model, load_model, read_fit
 
 __all__ = ["input_and_settings", "with_model"]

@@ -70,8 +70,9 @@ class FitSection(StrictModel):
     """Begin of the window [µs]; 30 for storage-ring data, else the first good bin."""
     stop_us: float | None = None
     """End of the window [µs]; 650 for storage-ring data, else the last good bin."""
-    statistic: Literal["poisson", "neyman", "pearson", "weighted"] = "poisson"
-    """poisson (deviance), neyman (variance = counts), pearson (variance = model), weighted (errors of the file)."""
+    statistic: Literal["poisson", "neyman", "pearson", "weighted", "ratio"] = "poisson"
+    """poisson (deviance), neyman (variance = counts), pearson (variance = model), weighted (errors of the file),
+    ratio (the counts against themselves, shifted by half a period, with the covariance of the overlap)."""
     bins: Literal["integral", "centre"] = "integral"
     """Compare counts with the model's mean over the bin, or with its value at the centre."""
     nodes: Annotated[int, Field(ge=1, le=5)] = 3
@@ -202,6 +203,8 @@ def _model(model: ModelConfig, result: FitResult) -> list[str]:
             continue
         general = raw["parameters"].get(name.partition("[")[0], {})
         own = {**general, **raw["parameters"].get(name, {})}
+        if fitted.state == "fixed" and not own.get("fixed"):
+            continue  # drops out of a ratio
         entry: dict[str, Any] = {"value": fitted.value} if math.isfinite(fitted.value) else {}
         if own.get("fixed"):
             entry["fixed"] = True
