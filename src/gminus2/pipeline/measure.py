@@ -124,6 +124,9 @@ def run_campaign(
     document["status"] = weakest_status(statuses)
     if campaign.stop is not None:
         document["stopped"] = campaign.stop.model_dump()
+    elif "a_mu" not in document and document.get("omega_a", {}).get("origin") == "file":
+        why = document["omega_a"]["reading"].get("no_a_mu")
+        document["stopped"] = {"before": "a_mu", "reason": why or "the campaign has no proton frequency"}
     document["steps"] = [_step_json(step, records[step.name]) for step in pipeline.steps if step.name in records]
     document["numbers"] = numbers
     return Measurement(document, records, pipeline)

@@ -133,7 +133,9 @@ class Pipeline:
             stale = [name for name in step.inputs if name in unknown]
             if only is not None and step.name != only:
                 record = None if stale else self.store.find(self._key(step, outputs)[0])
-                plans.append(Plan(step.name, "skip", "not asked for" if record or stale else "not asked for, and never done"))
+                plans.append(
+                    Plan(step.name, "skip", "not asked for" if record or stale else "not asked for, and never done")
+                )
             elif stale:
                 record = None
                 plans.append(Plan(step.name, "run", f"after a change of {', '.join(stale)}"))
