@@ -46,8 +46,8 @@ def refuse_frozen(output: Path) -> None:
         raise BlindingError(
             "this folder holds a frozen result, which may not change",
             where=str(output),
-            hint="write a new result to another folder; to replace the frozen one, say why with "
-            "gminus2 freeze --new-version REASON after the new result is in place",
+            hint="write the new result to another folder NEW; to replace the frozen one: "
+            f"gminus2 freeze NEW --replaces {output} --new-version REASON",
         )
 
 

@@ -68,7 +68,7 @@ def publication_tables(document: Mapping[str, Any]) -> list[Table]:
         tables += [_averages(document)]
     if "tensions" in document:
         tables += [_releases(document), _tensions(document)]
-    return [*tables, checks_table(document["checks"])]
+    return [*tables, *([checks_table(document["checks"])] if document["checks"] else [])]
 
 
 def checks_table(checks: list[Mapping[str, Any]]) -> Table:
