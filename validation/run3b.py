@@ -2,9 +2,9 @@
 
     python validation/run3b.py DATA/e989_run3b/Run3B.csv > docs/validation/run3b.md
 
-The reference values come from two codes written separately from this package (bin centre, window rule lo < centre < hi).
-Data: Muon g-2 Collaboration (Fermilab), Run-3B data set, doi:10.5281/zenodo.19632588, CC BY 4.0. The histogram carries a
-frequency offset that is not public: no a_μ follows from it.
+The reference values come from two codes written separately from this package (bin centre, window rule
+lo < centre < hi). Data: Muon g-2 Collaboration (Fermilab), Run-3B data set, doi:10.5281/zenodo.19632588,
+CC BY 4.0. The histogram carries a frequency offset that is not public: no a_μ follows from it.
 """
 
 from __future__ import annotations

@@ -48,7 +48,7 @@ def to_rich(table: Table) -> RichTable:
         caption_justify="left",
     )
     for index, column in enumerate(table.columns):
-        rich.add_column(column, justify="left" if index == 0 else "right", no_wrap=index == 0)
+        rich.add_column(column, justify="left" if index == 0 else "right", no_wrap=index == 0, overflow="fold")
     for index, row in enumerate(table.rows):
         style = "red" if index in table.failures else "bold" if index in table.emphasis else None
         rich.add_row(*row, style=style)
