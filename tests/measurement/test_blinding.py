@@ -228,7 +228,15 @@ def test_a_second_different_result_is_refused_unless_it_is_a_new_version_that_sa
     opened = unblind(folder, path, KEYS)
     assert (opened["result_version"], opened["reason_of_version"]) == (3, "and once more")
     assert (folder / "frozen-1.json").exists()
-    assert [entry["version"] for entry in read_register(path.with_name("seal.register.jsonl"))] == [1, 3]
+    # From another folder: the second result may replace what was opened, if it says so.
+    (second / FROZEN).unlink()
+    with pytest.raises(BlindingError, match="no earlier version"):
+        freeze(second, new_version="why")
+    with pytest.raises(BlindingError, match="no frozen result to replace"):
+        freeze(second, new_version="why", replaces=tmp_path / "nowhere")
+    assert freeze(second, new_version="why", replaces=folder)["version"] == 4
+    assert unblind(second, path, KEYS)["result_version"] == 4
+    assert [entry["version"] for entry in read_register(path.with_name("seal.register.jsonl"))] == [1, 3, 4]
 
 
 def test_a_changed_or_shortened_register_is_noticed(tmp_path: Path, sealed: tuple[Path, Seal]) -> None:

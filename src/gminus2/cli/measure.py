@@ -76,7 +76,7 @@ def _print_plan(console: Console, pipeline: Pipeline, from_step: str | None, onl
 def _write(measurement: Measurement, output: Path, files: list[Path]) -> None:
     """Write figures, report and result, the result last: a folder with result.json is complete."""
     from gminus2.data import make_provenance, write_result, write_text
-    from gminus2.pipeline.stages.omega_a import FIT, FIT_ARRAYS
+    from gminus2.pipeline.stages.omega_a import FIT_ARRAYS
     from gminus2.report.measurement_report import measurement_figures, measurement_html
     from gminus2.report.plotting import save_figure
 
@@ -90,8 +90,8 @@ def _write(measurement: Measurement, output: Path, files: list[Path]) -> None:
         written.append(f"figures/{name}.png")
     write_text(output / "report.html", measurement_html(document, figures, provenance.to_json()))
     if arrays is not None:
-        pipeline.export(records, FIT, output / FIT)
-        written.append(FIT)
+        write_result(output / "fit.json", "fit", document["omega_a"]["fit"], provenance)
+        written.append("fit.json")
     write_result(output / "result.json", "measurement", {**document, "files": written}, provenance)
 
 

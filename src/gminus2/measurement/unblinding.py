@@ -35,13 +35,17 @@ UNBLINDED: Final = "unblinded.json"
 _RESULT: Final = "result.json"
 
 
-def freeze(folder: Path, *, new_version: str | None = None, who: str | None = None) -> dict[str, Any]:
+def freeze(
+    folder: Path, *, new_version: str | None = None, replaces: Path | None = None, who: str | None = None
+) -> dict[str, Any]:
     """Fix the blinded result of a folder and return the frozen record.
 
     Parameters
     ----------
     new_version
         Why this result replaces one that was frozen before; required if there is one.
+    replaces
+        Folder of the frozen result that this one replaces; default: the same folder.
 
     Raises
     ------
@@ -57,7 +61,14 @@ def freeze(folder: Path, *, new_version: str | None = None, who: str | None = No
             where=str(folder / _RESULT),
             hint="name a seal in the campaign: [blinding] seal = …",
         )
-    previous = _previous(folder)
+    if replaces is not None and not (replaces / FROZEN).exists():
+        raise BlindingError("there is no frozen result to replace", where=str(replaces))
+    if (folder / FROZEN).exists() and replaces is not None and replaces.resolve() != folder.resolve():
+        raise BlindingError("this folder holds a frozen result of its own", where=str(folder))
+    source = replaces or folder
+    previous = _previous(source)
+    if new_version and previous is None:
+        raise BlindingError("there is no earlier version to replace", where=str(folder), hint="name it: --replaces DIR")
     if previous is not None and not new_version:
         raise BlindingError(
             "the result is frozen already",
@@ -79,7 +90,7 @@ def freeze(folder: Path, *, new_version: str | None = None, who: str | None = No
         "code_version": __version__,
     }
     content["digest"] = content_digest(content)
-    if previous is not None:
+    if previous is not None and source == folder:
         write_text(
             folder / f"frozen-{previous['version']}.json",
             json.dumps(previous, indent=2, ensure_ascii=False) + "\n",

@@ -13,6 +13,7 @@ from pydantic import Field, field_validator, model_validator
 from gminus2.config import StrictModel, parse_config, read_toml
 from gminus2.constants import Status
 from gminus2.errors import ConfigError, nearest
+from gminus2.pipeline.fit_file import PseudoSection
 
 __all__ = [
     "DEFAULT_CAMPAIGN",
@@ -22,7 +23,6 @@ __all__ = [
     "DatasetEntry",
     "FitSettings",
     "HistogramSettings",
-    "PseudoData",
     "PublishedInputs",
     "Stop",
     "load_campaign",
@@ -94,27 +94,6 @@ class HistogramSettings(StrictModel):
     """Path, relative to the campaign file; empty where it is named on the command line with --data."""
 
 
-class PseudoData(StrictModel):
-    """A histogram that the package makes itself, with known truth: Poisson counts of a five-parameter wiggle."""
-
-    seed: int = Field(default=20210407, ge=0)
-    """Root seed."""
-    positrons: float = Field(default=1.0e8, gt=1e4)
-    """Expected number of positrons in the histogram."""
-    bin_width_us: float = Field(default=0.1492, gt=0, lt=1)
-    """Bin width [µs]."""
-    stop_us: float = Field(default=700.0, gt=50)
-    """End of the histogram [µs]."""
-    lifetime_us: float = Field(default=64.44, gt=1)
-    """Dilated muon lifetime [µs]."""
-    asymmetry: float = Field(default=0.37, gt=0, lt=1)
-    """Asymmetry A."""
-    R_ppm: float = Field(default=-20.0, gt=-1e4, lt=1e4)
-    """True ω_a relative to the reference frequency [ppm]."""
-    phase_rad: float = 2.08
-    """Phase φ [rad]."""
-
-
 class FitSettings(StrictModel):
     """The ω_a fit of the histogram."""
 
@@ -165,8 +144,8 @@ class Campaign(StrictModel):
     """How datasets are combined."""
     histogram: HistogramSettings | None = None
     """A recorded histogram."""
-    pseudo_data: PseudoData | None = None
-    """A histogram the package generates."""
+    pseudo_data: PseudoSection | None = None
+    """A histogram the package generates, with known truth."""
     fit: FitSettings | None = None
     """Fit of ω_a to the histogram."""
     blinding: BlindingSettings | None = None

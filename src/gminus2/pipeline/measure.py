@@ -46,8 +46,8 @@ def refuse_frozen(output: Path) -> None:
         raise BlindingError(
             "this folder holds a frozen result, which may not change",
             where=str(output),
-            hint="write a new result to another folder; to replace the frozen one, say why with "
-            "gminus2 freeze --new-version REASON after the new result is in place",
+            hint="write the new result to another folder NEW; to replace the frozen one: "
+            f"gminus2 freeze NEW --replaces {output} --new-version REASON",
         )
 
 
@@ -124,6 +124,9 @@ def run_campaign(
     document["status"] = weakest_status(statuses)
     if campaign.stop is not None:
         document["stopped"] = campaign.stop.model_dump()
+    elif "a_mu" not in document and document.get("omega_a", {}).get("origin") == "file":
+        why = document["omega_a"]["reading"].get("no_a_mu")
+        document["stopped"] = {"before": "a_mu", "reason": why or "the campaign has no proton frequency"}
     document["steps"] = [_step_json(step, records[step.name]) for step in pipeline.steps if step.name in records]
     document["numbers"] = numbers
     return Measurement(document, records, pipeline)

@@ -16,6 +16,11 @@ from gminus2.report.tables import Table
 
 __all__ = ["InlineFigure", "NumberBox", "Section", "inline_svg", "render_report"]
 
+#: A curve with more points than this is drawn as pixels inside the SVG.
+_DENSE: Final = 400
+#: Figures wider than this [inches] keep a readable size on a phone and scroll in their own frame.
+_WIDE_INCHES: Final = 6.5
+
 _STATUS_TEXT: Final[Mapping[str, str]] = {
     "source": "Every input was compared with the document it is from.",
     "computed": "Every input was computed or compared with its document.",
@@ -32,6 +37,12 @@ class InlineFigure:
 
     svg: str
     caption: str
+    wide: bool = False
+
+    @classmethod
+    def of(cls, figure: Figure, name: str, caption: str) -> InlineFigure:
+        """Return a figure ready to be set; ``name`` is unique on the page."""
+        return cls(inline_svg(figure, name), caption, figure.get_figwidth() > _WIDE_INCHES)
 
 
 @dataclass(frozen=True)
@@ -62,9 +73,14 @@ def inline_svg(figure: Figure, prefix: str) -> str:
     prefix
         Makes the ids inside this SVG different from those of other figures on the page.
     """
+    for axes in figure.axes:
+        for line in axes.lines:
+            # Thousands of points as vector paths would make the file ten times larger and slow to scroll.
+            if len(line.get_xdata(orig=True)) > _DENSE:  # type: ignore[arg-type]
+                line.set_rasterized(True)
     buffer = io.StringIO()
     with mpl.rc_context({"svg.hashsalt": f"gminus2-{prefix}", "svg.fonttype": "path"}):
-        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": "gminus2"})
+        figure.savefig(buffer, format="svg", dpi=140, metadata={"Date": None, "Creator": "gminus2"})
     text = buffer.getvalue()
     text = text[text.index("<svg") :]
     # Glyphs are shared inside one SVG by id; on a page of several the ids must differ.

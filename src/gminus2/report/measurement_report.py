@@ -10,9 +10,9 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from gminus2.data import read_arrays
-from gminus2.precession import FitResult, FittedSpectrum, pull_summary, residual_spectrum
+from gminus2.precession import FitResult, FittedSpectrum, residual_spectrum
 from gminus2.report.fit_figures import fft_figure, wiggle_figure
-from gminus2.report.html import InlineFigure, NumberBox, Section, inline_svg, render_report
+from gminus2.report.html import InlineFigure, NumberBox, Section, render_report
 from gminus2.report.measurement_figures import budget_figure, datasets_figure, history_figure, stability_figure
 from gminus2.report.published_tables import checks_table
 from gminus2.report.tables import Table, number, pm, short_a_mu
@@ -28,7 +28,7 @@ def measurement_html(document: Mapping[str, Any], figures: Mapping[str, Figure],
     figures
         From :func:`measurement_figures`; only those present are shown.
     """
-    inline = {name: InlineFigure(inline_svg(figure, name), _CAPTIONS[name]) for name, figure in figures.items()}
+    inline = {name: InlineFigure.of(figure, name, _CAPTIONS[name]) for name, figure in figures.items()}
     return render_report(
         document,
         numbers=head_numbers(document),
@@ -191,7 +191,7 @@ def datasets_table(document: Mapping[str, Any]) -> Table:
 
 def _parameters_table(document: Mapping[str, Any]) -> Table:
     rows = [
-        (name, f"{p['value']:.7g}", f"{p['error']:.2g}" if p["state"] == "free" else p["state"], p["unit"])
+        (name, f"{p['value']:.7g}", _error(p["error"]) if p["state"] == "free" else p["state"], p["unit"])
         for name, p in document["omega_a"]["fit"]["parameters"].items()
     ]
     fit = document["omega_a"]["fit"]
@@ -202,6 +202,10 @@ def _parameters_table(document: Mapping[str, Any]) -> Table:
         tuple(rows),
         (f"{fit['n_bins']} bins from {lo:g} to {hi:g} µs; {fit['statistic']['name']}, bin {fit['bin_rule']}.",),
     )
+
+
+def _error(value: float) -> str:
+    return f"{value:.0f}" if value >= 10 else f"{value:.2g}"
 
 
 def _steps_table(document: Mapping[str, Any]) -> Table:
@@ -235,7 +239,7 @@ def measurement_figures(document: Mapping[str, Any], arrays: Path | None = None)
     if "omega_a" in document and arrays is not None:
         spectrum = _spectrum(arrays)
         result = FitResult.from_json(document["omega_a"]["fit"])
-        figures["wiggle"] = wiggle_figure(spectrum, result, pull_summary(spectrum))
+        figures["wiggle"] = wiggle_figure(spectrum, result)
         figures["fft"] = fft_figure([residual_spectrum(spectrum)])
     return figures
 

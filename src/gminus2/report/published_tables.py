@@ -68,7 +68,7 @@ def publication_tables(document: Mapping[str, Any]) -> list[Table]:
         tables += [_averages(document)]
     if "tensions" in document:
         tables += [_releases(document), _tensions(document)]
-    return [*tables, checks_table(document["checks"])]
+    return [*tables, *([checks_table(document["checks"])] if document["checks"] else [])]
 
 
 def checks_table(checks: list[Mapping[str, Any]]) -> Table:
@@ -96,7 +96,15 @@ def _free(value: float | None) -> str:
         return "0"
     size = abs(value)
     is_ratio = 0.0036 < size < 0.0038
-    text = f"{value:.12f}" if is_ratio else f"{value:.3g}" if size < 0.1 else f"{value:.2f}"
+    text = (
+        f"{value:.12f}"
+        if is_ratio
+        else f"{value:.3g}"
+        if size < 0.1
+        else f"{value:.5g}"
+        if size < 1000
+        else f"{value:.2f}"
+    )
     return text.replace("-", "−")
 
 

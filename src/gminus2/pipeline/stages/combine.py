@@ -6,6 +6,7 @@ With a seal the datasets are blinded: the stage stops at the blinded R'_μ, and 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -130,7 +131,10 @@ def _open_result(
         "budget": [row.to_json(result.value_1e11) for row in budget],
         "comparison": _comparison(context, result, status, run),
         "status": status,
-        "checks": [*_quality(combination), *(run_checks(run, result, combination) if run else [])],
+        "checks": [
+            *_quality(combination),
+            *(run_checks(run, result, combination) if run and _published_model(settings) else []),
+        ],
         "constants": [quantity_json(q) for q in result.factor.inputs],
     }
 
@@ -178,6 +182,11 @@ def _dataset_json(dataset: Dataset, combination: Combination, index: int) -> dic
         "pull": float(combination.pulls[index]),
         "status": dataset.status,
     }
+
+
+def _published_model(settings: Mapping[str, Any]) -> bool:
+    """Return whether the datasets are combined as the published result was."""
+    return settings["correlation"] == "systematics-correlated" and not settings["correlations"]
 
 
 def _quality(combination: Combination) -> list[dict[str, Any]]:
