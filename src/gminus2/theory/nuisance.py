@@ -128,11 +128,12 @@ class NuisanceVector:
         i = self.index(name)
         return math.sqrt(self.covariance[i, i])
 
-    def correlated(self, first: str, second: str, rho: float) -> NuisanceVector:
-        """Return the vector with the correlation of two sources set to ``rho``."""
-        i, j = self.index(first), self.index(second)
+    def correlated(self, correlations: Mapping[tuple[str, str], float]) -> NuisanceVector:
+        """Return the vector with the correlations of some pairs of sources set, all at once."""
         covariance = self.covariance.copy()
-        covariance[i, j] = covariance[j, i] = rho * self.sigma(first) * self.sigma(second)
+        for (first, second), rho in correlations.items():
+            i, j = self.index(first), self.index(second)
+            covariance[i, j] = covariance[j, i] = rho * self.sigma(first) * self.sigma(second)
         return NuisanceVector(self.names, self.central, covariance)
 
     def joined(self, other: NuisanceVector) -> NuisanceVector:
@@ -146,9 +147,7 @@ class NuisanceVector:
         for name in set(self.names) & set(other.names):
             mine, theirs = (self.value(name), self.sigma(name)), (other.value(name), other.sigma(name))
             if not np.allclose(mine, theirs, rtol=1e-12):
-                raise PhysicsError(
-                    f"the shared source '{name}' has two values", expected=str(mine), found=str(theirs)
-                )
+                raise PhysicsError(f"the shared source '{name}' has two values", expected=str(mine), found=str(theirs))
         new = [name for name in other.names if name not in self.names]
         names = (*self.names, *new)
         covariance = np.zeros((len(names), len(names)))

@@ -20,8 +20,8 @@ from gminus2.theory.nuisance import NuisanceVector, Prediction
 from gminus2.theory.quadrature import unit_integral
 
 __all__ = [
-    "ALPHA_SETS",
     "A1_FIVE_LOOP",
+    "ALPHA_SETS",
     "QEDInputs",
     "QEDResult",
     "a2_three_loop_electron",
@@ -174,15 +174,9 @@ def _vacuum_polarisation(x: float) -> float:
         + 1075 / 216
     )
     order1 = -13 / 18 * pi3 - 16 / 9 * _PI2 * _LN2 + 3199 / 1080 * _PI2
-    order2 = (
-        10 / 3 * l**2 - 11 / 9 * l - 14 / 3 * _PI2 * _LN2 - 2 * _ZETA3 + 49 * _PI2 / 12 - 131 / 54
-    )
+    order2 = 10 / 3 * l**2 - 11 / 9 * l - 14 / 3 * _PI2 * _LN2 - 2 * _ZETA3 + 49 * _PI2 / 12 - 131 / 54
     order3 = 4 / 3 * _PI2 * l + 35 / 12 * pi3 - 16 / 3 * _PI2 * _LN2 - 5771 / 1080 * _PI2
-    order4 = (
-        -25 / 9 * l**3
-        - 1369 / 180 * l**2
-        - (2 * _ZETA3 - 4 * _PI2 * _LN2 + 269 * _PI2 / 144 + 7496 / 675) * l
-    )
+    order4 = -25 / 9 * l**3 - 1369 / 180 * l**2 - (2 * _ZETA3 - 4 * _PI2 * _LN2 + 269 * _PI2 / 144 + 7496 / 675) * l
     return order0 + x * (order1 + x * (order2 + x * (order3 + x * order4)))
 
 
@@ -305,9 +299,9 @@ def qed_contribution(inputs: QEDInputs | None = None) -> QEDResult:
     """Return a_μ(QED) with its error budget.
 
     Sources of the budget: ``alpha_inv``, ``m_mu_over_m_e`` (the same source as in the extraction of a_μ),
-    ``m_mu_over_m_tau``, ``qed_8th`` and ``qed_10th`` (numerical integration of C₈, C₁₀) and ``qed_12th`` (an estimate of
-    what is not calculated). Derivatives by the mass ratios are central differences of the exact two-loop and expanded
-    three-loop terms.
+    ``m_mu_over_m_tau``, ``qed_8th`` and ``qed_10th`` (numerical integration of C₈, C₁₀) and ``qed_12th`` (an estimate
+    of what is not calculated). Derivatives by the mass ratios are central differences of the exact two-loop and
+    expanded three-loop terms.
 
     Examples
     --------

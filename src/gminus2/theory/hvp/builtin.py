@@ -1,8 +1,8 @@
 """A parametrised R(s) without any data file: ππ by Gounaris–Sakurai, ω and φ as Breit–Wigners, ψ, Υ narrow, pQCD above.
 
-An illustration, not a prediction: its form-factor parameters are **unverified**, and the other channels between 1.0 and 1.8
-GeV (four pions, KK̄π, …; about 45·10⁻¹⁰ together) are absent. It serves figures, and the running of α where a single dressed
-channel has to be undressed.
+An illustration, not a prediction: its form-factor parameters are **unverified**, and the other channels between 1.0
+and 1.8 GeV (four pions, KK̄π, …; about 45·10⁻¹⁰ together) are absent. It serves figures, and the running of α where a
+single dressed channel has to be undressed.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def builtin_r() -> HadronicR:
 
 
 def builtin_running() -> HadronicRunning:
-    """Return Δα_had of the parametrisation, for undressing a single channel (±0.003 of the factor away from ω and φ)."""
+    """Return Δα_had of the parametrisation, to undress a single channel (±0.003 away from ω and φ)."""
     fine = [np.linspace(m - 8 * w, m + 8 * w, 161) for m, w, _ in (_broad("omega"), _broad("phi"))]
     energy = np.unique(np.concatenate([np.linspace(2 * parameters().m_pi + 1e-6, _JOIN_GEV, 800), *fine]))
     energy = energy[energy < _JOIN_GEV]

@@ -33,8 +33,9 @@ def cluster(spectra: Iterable[Spectrum], *, name: str = "clustered") -> Spectrum
     """Return one spectrum from several of the same channel: points closer than a cluster width are averaged.
 
     A cluster starts at its first point; weights are 1/max(σ, 0.5 % of |R|)², a missing σ counts as 20 %; the
-    uncertainty of a cluster grows by √(χ²/(n − 1)) where that exceeds 1. Correlations between experiments are not used: the
-    diagonal result is far too small for a final uncertainty (see :func:`~gminus2.theory.hvp.hadrons.hvp_tension`).
+    uncertainty of a cluster grows by √(χ²/(n − 1)) where that exceeds 1. Correlations between experiments are not
+    used: the diagonal result is far too small for a final uncertainty (see
+    :func:`~gminus2.theory.hvp.hadrons.hvp_tension`).
 
     Raises
     ------

@@ -1,7 +1,7 @@
 """Pion form factor: Gounaris–Sakurai with ρ, ω, ρ′, ρ″, ρ‴, and the threshold expansion.
 
-R_ππ = ¼ (1 − 4m_π²/s)^(3/2) |F_π|². Below threshold the momentum is continued to imaginary values, which makes F(0) = 1 exact.
-Formulas: ``docs/physics/theory.md``, section Pion form factor.
+R_ππ = ¼ (1 − 4m_π²/s)^(3/2) |F_π|². Below threshold the momentum is continued to imaginary values, which makes F(0) =
+1 exact. Formulas: ``docs/physics/theory.md``, section Pion form factor.
 """
 
 from __future__ import annotations
@@ -88,11 +88,7 @@ def gounaris_sakurai(s: Array, mass: float, width: float) -> Complex:
     log_m = math.log((mass + 2.0 * k_m) / (2.0 * m_pi))
     h_m = 2.0 * k_m / (math.pi * mass) * log_m
     slope = h_m * (1.0 / (8.0 * k_m**2) - 1.0 / (2.0 * mass**2)) + 1.0 / (2.0 * math.pi * mass**2)
-    d = (
-        3.0 / math.pi * m_pi**2 / k_m**2 * log_m
-        + mass / (2.0 * math.pi * k_m)
-        - m_pi**2 * mass / (math.pi * k_m**3)
-    )
+    d = 3.0 / math.pi * m_pi**2 / k_m**2 * log_m + mass / (2.0 * math.pi * k_m) - m_pi**2 * mass / (math.pi * k_m**3)
     root = np.sqrt(s)
     k = np.sqrt(s / 4.0 - m_pi**2 + 0j)
     h = 2.0 * k / (math.pi * root) * np.log((root + 2.0 * k) / (2.0 * m_pi))

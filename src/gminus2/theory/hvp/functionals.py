@@ -1,7 +1,7 @@
 """The linear functionals of R: I = ∫ (ds/s) F(s) R(s) for a_μ, its windows, the space-like Δα and the NLO terms.
 
-Each function returns F as a callable of s [GeV²]. A zero-width state of mass M and electronic width Γ_ee has
-∫ ds R = 9πΓ_ee M/α², so its share is F(M²) · 9πΓ_ee/(α²M). Formulas: ``docs/physics/theory.md``, sections Dispersion integral,
+Each function returns F as a callable of s [GeV²]. A zero-width state of mass M and electronic width Γ_ee has ∫ ds R =
+9πΓ_ee M/α², so its share is F(M²) · 9πΓ_ee/(α²M). Formulas: ``docs/physics/theory.md``, sections Dispersion integral,
 Windows and NLO.
 """
 

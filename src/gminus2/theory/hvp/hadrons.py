@@ -1,7 +1,7 @@
 """The whole R(s) from pieces (data, narrow states, perturbative QCD, threshold) and every integral over it.
 
-A piece is a discrete measure: nodes s and weights μ with ∫ (ds/s) F(s) R(s) = Σ μ F(s). On it the dispersion integral, the
-space-like form, the time-momentum form, windows and NLO are different functionals of the same R.
+A piece is a discrete measure: nodes s and weights μ with ∫ (ds/s) F(s) R(s) = Σ μ F(s). On it the dispersion
+integral, the space-like form, the time-momentum form, windows and NLO are different functionals of the same R.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from gminus2.random import stream
 from gminus2.theory.hvp.form_factor import r_from_form_factor, threshold_form_factor_squared
 from gminus2.theory.hvp.functionals import leading_order, nlo_2a, nlo_2b, window_functional
 from gminus2.theory.hvp.pqcd import PerturbativeQCD
-from gminus2.theory.hvp.space_like import from_running, nlo_2c, space_like_momenta
+from gminus2.theory.hvp.space_like import from_running, nlo_2c
 from gminus2.theory.hvp.spectrum import Functional, Spectrum
 from gminus2.theory.parameters import parameters
 from gminus2.theory.quadrature import gauss_legendre
@@ -129,7 +129,7 @@ def perturbative(low: float, high: float = math.inf, *, alpha_s: float | None = 
 
 
 def narrow_resonance(name: str) -> Piece:
-    """Return one zero-width state of the reference table (``jpsi``, ``psi2s``, ``upsilon1s`` …), bare; 2 % uncertainty."""
+    """Return a zero-width state of the reference table (``jpsi``, ``psi2s``, …), bare; 2 % uncertainty."""
     table = published_table("theory.narrow")
     if name not in table:
         raise PhysicsError(f"no narrow state '{name}'", hint=nearest(name, table))
@@ -146,15 +146,15 @@ def narrow_resonances() -> list[Piece]:
 
 
 def inclusive(spectrum: Spectrum, *, join: float = 11.2, alpha_s: float | None = None) -> HadronicR:
-    """Return the whole R(s) around an inclusive table: threshold below, narrow states on top, pQCD above ``join`` [GeV].
+    """Return the whole R(s) around an inclusive table: threshold, narrow states, and pQCD above ``join`` [GeV].
 
     The table must reach from at most 0.32 GeV to ``join`` and must not contain narrow states (the PDG table does not).
 
     Raises
     ------
     DataError
-        The table starts too high or ends too low, is dressed, or is not inclusive (mean R at 2 … 3.5 GeV outside 1.5 … 3.5:
-        another unit, or a single channel).
+        The table starts too high or ends too low, is dressed, or is not inclusive (mean R at 2 … 3.5 GeV outside 1.5
+        … 3.5: another unit, or a single channel).
     """
     first = float(spectrum.energy[0])
     if first > 0.3200001:
@@ -271,4 +271,3 @@ class HadronicR:
 def hvp_tension() -> float:
     """Return the extra uncertainty for the disagreement of the input experiments (half the BaBar–KLOE spread)."""
     return published("theory.hvp.systematic.hvp_tension").sigma * 1e-10
-

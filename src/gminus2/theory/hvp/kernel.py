@@ -1,7 +1,7 @@
 """The kernel K(s) of the leading-order dispersion integral.
 
-a_μ(HVP, LO) = (α²/3π²) ∫ (ds/s) K(s) R(s), K(s) = ∫₀¹ dx x²(1−x)/[x² + (1−x) s/m_μ²] (Brodsky and de Rafael 1968). The closed
-forms below are arranged so that they keep 13 digits from the π⁰γ threshold to 10 TeV and at s = 4m²:
+a_μ(HVP, LO) = (α²/3π²) ∫ (ds/s) K(s) R(s), K(s) = ∫₀¹ dx x²(1−x)/[x² + (1−x) s/m_μ²] (Brodsky and de Rafael 1968).
+The closed forms below are arranged so that they keep 13 digits from the π⁰γ threshold to 10 TeV and at s = 4m²:
 ``docs/physics/theory.md``, section Dispersion integral.
 """
 
@@ -62,8 +62,6 @@ def _above(t: Array) -> Array:
     series = x**3 * sum((-x) ** k / (k + 3.0) for k in range(12))
     bracket = np.where(x < 0.02, series, np.log1p(x) - x + x * x / 2.0)
     result: Array = (
-        x * x * (2.0 - x * x) / 2.0
-        + (1.0 + x * x) * ((1.0 + x) / x) ** 2 * bracket
-        + (1.0 + x) * x * x * log_over
+        x * x * (2.0 - x * x) / 2.0 + (1.0 + x * x) * ((1.0 + x) / x) ** 2 * bracket + (1.0 + x) * x * x * log_over
     )
     return result

@@ -5,6 +5,7 @@ Source: ``docs/physics/theory.md``, section Perturbative QCD (coefficients of Ba
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass
 from functools import cache
@@ -137,7 +138,7 @@ class PerturbativeQCD:
         edges = [low, *(e for e in (3.73, 10.56) if low < e < top and nf is None), top]
         node, weight = gauss_legendre(48)
         total = 0.0
-        for a, b in zip(edges[:-1], edges[1:], strict=True):
+        for a, b in itertools.pairwise(edges):
             log = math.log(a) + math.log(b / a) * node
             energy = np.exp(log)
             r = self.r(energy) if nf is None else self.r_flavours(energy, nf)

@@ -1,7 +1,7 @@
 """Readers of R(s) tables: the PDG text file, YODA scatter blocks and CSV.
 
-Nothing inside these files says what the axes are, so units, kind of axis, dressing and binning are **never inferred**: the
-caller gives them in :class:`Layout`. Formats: ``docs/physics/theory.md``, section Formats of R(s).
+Nothing inside these files says what the axes are, so units, kind of axis, dressing and binning are **never
+inferred**: the caller gives them in :class:`Layout`. Formats: ``docs/physics/theory.md``, section Formats of R(s).
 """
 
 from __future__ import annotations
@@ -163,8 +163,9 @@ def _value_factor(energy: Array, value: str) -> Array:
 def read_pdg_table(path: Path, *, older: Spectrum | None = None, layout: Layout | None = None) -> Spectrum:
     """Read the R(s) table of the Review of Particle Physics.
 
-    Seven columns: √s [GeV], lower and upper end of its range, R, +stat, −stat, and the systematic uncertainty **in percent of
-    R**. Below 2 GeV the table is an already combined sum of exclusive channels; narrow ψ and Υ states are not in it.
+    Seven columns: √s [GeV], lower and upper end of its range, R, +stat, −stat, and the systematic uncertainty **in
+    percent of R**. Below 2 GeV the table is an already combined sum of exclusive channels; narrow ψ and Υ states are
+    not in it.
 
     Parameters
     ----------
@@ -272,8 +273,9 @@ def read_yoda(path: Path, dataset: str, layout: Layout) -> Spectrum:
 def read_csv_spectrum(path: Path, layout: Layout, *, label: str | None = None) -> dict[str, Spectrum]:
     """Read a CSV table and return one spectrum per label.
 
-    The header names the columns: an energy column (``sqrts_GeV``, ``energy`` or ``x``), ``y`` (or ``R``), and optionally
-    ``ex`` (half bin), ``ey`` or ``stat``, ``syst``, ``label``. Rows of one label must be sorted unless ``layout.sort``.
+    The header names the columns: an energy column (``sqrts_GeV``, ``energy`` or ``x``), ``y`` (or ``R``), and
+    optionally ``ex`` (half bin), ``ey`` or ``stat``, ``syst``, ``label``. Rows of one label must be sorted unless
+    ``layout.sort``.
 
     Parameters
     ----------
@@ -291,7 +293,8 @@ def read_csv_spectrum(path: Path, layout: Layout, *, label: str | None = None) -
     x_name = _column(header, ("sqrts_GeV", "energy", "x", "sqrt_s", "s"), path)
     y_name = _column(header, ("y", "R", "r", "sigma"), path)
     groups: dict[str, list[tuple[float, ...]]] = {}
-    assert x_name is not None and y_name is not None
+    assert x_name is not None
+    assert y_name is not None
     for number, row in enumerate(reader, 2):
         name = (row.get("label") or "").strip()
         if label is not None and label not in name:

@@ -79,8 +79,8 @@ class Spectrum:
     Raises
     ------
     DataError
-        Whatever no measurement can be: unsorted or repeated energies, NaN, negative uncertainties, holes, energies below
-        threshold or beyond LEP (usually MeV read as GeV), R above the φ peak (usually nb read as R).
+        Whatever no measurement can be: unsorted or repeated energies, NaN, negative uncertainties, holes, energies
+        below threshold or beyond LEP (usually MeV read as GeV), R above the φ peak (usually nb read as R).
     """
 
     energy: Array
@@ -208,7 +208,9 @@ class Spectrum:
         if self.covariance is None:
             return
         n = len(self.energy)
-        if self.covariance.shape != (n, n) or not np.allclose(self.covariance, self.covariance.T, rtol=1e-8, atol=1e-300):
+        if self.covariance.shape != (n, n) or not np.allclose(
+            self.covariance, self.covariance.T, rtol=1e-8, atol=1e-300
+        ):
             raise DataError(
                 "the covariance does not fit the spectrum", where=self.source, expected=f"symmetric ({n}, {n})"
             )
@@ -274,7 +276,8 @@ class Spectrum:
         return self._bin_nodes(a, b) if self.rule != "points" else self._point_nodes(a, b)
 
     def _bin_nodes(self, a: float, b: float) -> Nodes:
-        assert self.lower is not None and self.upper is not None
+        assert self.lower is not None
+        assert self.upper is not None
         low, high = np.clip(self.lower, a, b), np.clip(self.upper, a, b)
         s = self.energy**2
         measure = (high**2 - low**2) / s if self.rule == "bins_s" else 2.0 * np.log(high / low)
@@ -318,10 +321,9 @@ class Spectrum:
         nodes = self.nodes(low, high)
         values = functional(nodes.s) * nodes.measure
         n = len(self.energy)
-        result: Array = np.bincount(nodes.left, values * (1.0 - nodes.share), n) + np.bincount(
-            nodes.right, values * nodes.share, n
-        )
-        return result
+        to_left = np.bincount(nodes.left, values * (1.0 - nodes.share), n)
+        to_right = np.bincount(nodes.right, values * nodes.share, n)
+        return np.asarray(to_left + to_right, dtype=np.float64)
 
     def integral(
         self, functional: Functional, low: float | None = None, high: float | None = None

@@ -159,9 +159,9 @@ def correlator_integral(
 ) -> tuple[float, float]:
     """Return a_μ of a window (or ``total``) from a lattice correlator, and its uncertainty.
 
-    Trapezoid over the measured times (the kernel vanishes like t⁴ at 0). Beyond the last time, or ``tail_from_fm``, a single
-    exponential through the last two points before it continues the correlator; its effective mass is taken as fixed in
-    the error, so that the result is linear in G: σ² = wᵀVw.
+    Trapezoid over the measured times (the kernel vanishes like t⁴ at 0). Beyond the last time, or ``tail_from_fm``, a
+    single exponential through the last two points before it continues the correlator; its effective mass is taken as
+    fixed in the error, so that the result is linear in G: σ² = wᵀVw.
 
     Raises
     ------

@@ -1,7 +1,8 @@
 """Running of α: leptons in closed form, hadrons from R(s) by a principal-value integral; and undressing with it.
 
-σ⁰ = σ |1 − Δα(s)|². Between the knots of R the principal value is done in closed form for R linear in s, so that it is exact
-for the tabulated R, also on top of a knot. Formulas and signs: ``docs/physics/theory.md``, section Undressing.
+σ⁰ = σ |1 − Δα(s)|². Between the knots of R the principal value is done in closed form for R linear in s, so that it
+is exact for the tabulated R, also on top of a knot. Formulas and signs: ``docs/physics/theory.md``, section
+Undressing.
 """
 
 from __future__ import annotations

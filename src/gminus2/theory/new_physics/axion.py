@@ -1,7 +1,8 @@
 """Axion-like particle: one-loop pseudoscalar exchange and the photon (Barr–Zee-like) term.
 
-L = (∂_μ a/2Λ) c_μμ μ̄γ^μγ₅μ + e² c_γγ (a/Λ) F F̃ (Bauer, Neubert, Thamm, JHEP 12, 044 (2017)). The mixed term depends on the
-scheme (δ₂ = −3, scale μ = Λ) and is **unverified** against the paper. Formulas: ``docs/physics/theory.md``, section ALP.
+L = (∂_μ a/2Λ) c_μμ μ̄γ^μγ₅μ + e² c_γγ (a/Λ) F F̃ (Bauer, Neubert, Thamm, JHEP 12, 044 (2017)). The mixed term depends
+on the scheme (δ₂ = −3, scale μ = Λ) and is **unverified** against the paper. Formulas: ``docs/physics/theory.md``,
+section ALP.
 """
 
 from __future__ import annotations

@@ -43,7 +43,8 @@ def leptoquark_s1(mass: float, left: float, right: float, *, quark: float | None
     left, right
         Couplings l_L, l_R of the muon to the quark.
     quark
-        Quark mass [GeV]; the top by default. The charm at its own scale is a poor choice of scheme: give a running mass.
+        Quark mass [GeV]; the top by default. The charm at its own scale is a poor choice of scheme: give a running
+        mass.
 
     Raises
     ------

@@ -1,7 +1,7 @@
 """Minimal supersymmetry at one loop: neutralino–smuon and chargino–sneutrino (Martin and Wells 2001).
 
-Real parameters, mass eigenstates from exact diagonalisation, loop functions by a quadrature that keeps all digits where the
-printed forms cancel (equal masses). Two-loop effects enter only through :func:`logarithm_factor`. Formulas:
+Real parameters, mass eigenstates from exact diagonalisation, loop functions by a quadrature that keeps all digits
+where the printed forms cancel (equal masses). Two-loop effects enter only through :func:`logarithm_factor`. Formulas:
 ``docs/physics/theory.md``, section MSSM. Masses in GeV.
 """
 

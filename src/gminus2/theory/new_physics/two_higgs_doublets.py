@@ -1,8 +1,8 @@
 """Two-Higgs-doublet models in the alignment limit: one loop and two-loop Barr–Zee diagrams with a photon.
 
-The light Higgs boson couples as in the Standard Model and drops out of Δa. Barr–Zee diagrams with a charged Higgs boson, a
-Z or a W are not included: about 10 % of the fermionic two-loop sum at the reference points (GM2Calc has them). Formulas:
-``docs/physics/theory.md``, section Two Higgs doublets. Masses in GeV.
+The light Higgs boson couples as in the Standard Model and drops out of Δa. Barr–Zee diagrams with a charged Higgs
+boson, a Z or a W are not included: about 10 % of the fermionic two-loop sum at the reference points (GM2Calc has
+them). Formulas: ``docs/physics/theory.md``, section Two Higgs doublets. Masses in GeV.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ class TwoHiggsDoublets:
             raise PhysicsError(f"no Yukawa type '{self.kind}'", hint=nearest(self.kind, YUKAWA_TYPES))
 
     def couplings(self, boson: Literal["H", "A"]) -> dict[str, float]:
-        """Return the couplings of ``H`` or ``A`` to up quarks (u), down quarks (d) and leptons (l), in units of m_f/v."""
+        """Return the couplings of ``H`` or ``A`` to up (u), down (d) quarks and leptons (l), in units of m_f/v."""
         tan, cot = self.tan_beta, 1.0 / self.tan_beta
         down_grows, lepton_grows = YUKAWA_TYPES[self.kind]
         return {
@@ -123,7 +123,13 @@ class TwoHiggsDoublets:
     def barr_zee(self) -> float:
         """Return the two-loop Δa_μ of a photon with a t, b, c, τ or μ loop on H and A."""
         p = parameters()
-        loops = {"t": ("u", 3.0, 2 / 3), "c": ("u", 3.0, 2 / 3), "b": ("d", 3.0, 1 / 3), "tau": ("l", 1.0, 1.0), "mu": ("l", 1.0, 1.0)}
+        loops = {
+            "t": ("u", 3.0, 2 / 3),
+            "c": ("u", 3.0, 2 / 3),
+            "b": ("d", 3.0, 1 / 3),
+            "tau": ("l", 1.0, 1.0),
+            "mu": ("l", 1.0, 1.0),
+        }
         total = 0.0
         for mass, boson in ((self.m_H, "H"), (self.m_A, "A")):
             y = self.couplings("H" if boson == "H" else "A")
