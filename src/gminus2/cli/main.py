@@ -16,6 +16,9 @@ __all__ = ["VERBS", "main", "run"]
 #: Verb → (module that holds a click command of the same name with ``-`` as ``_``, one line of help).
 VERBS: Final[dict[str, tuple[str, str]]] = {
     "config": ("gminus2.cli.config", "Write or check a configuration file."),
+    "theory": ("gminus2.cli.theory", "Standard-Model prediction, tension with experiment, HVP from your R(s)."),
+    "new-physics": ("gminus2.cli.new_physics", "What a model adds to a_mu, and the region a difference allows."),
+    "clfv": ("gminus2.cli.clfv", "Flavour violation: rates and mass reach of MEG II, Mu3e and Mu2e."),
 }
 
 

@@ -46,7 +46,7 @@ def _broad(name: str) -> tuple[float, float, float]:
 def builtin_r() -> HadronicR:
     """Return the parametrised R(s)."""
     pion = GounarisSakurai()
-    pieces: list[Piece] = [from_function("2π", pion.r, 2.0 * parameters().m_pi, _JOIN_GEV, order=400)]
+    pieces: list[Piece] = [from_function("2π", pion.r, 2.0 * parameters().m_pi, _JOIN_GEV, panels=120)]
     for name in ("omega", "phi"):
         mass, width, gamma = _broad(name)
         low, high = _RANGE_GEV[name]

@@ -6,6 +6,7 @@ integral, the space-like form, the time-momentum form, windows and NLO are diffe
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from gminus2.errors import DataError, PhysicsError, nearest
 from gminus2.random import stream
 from gminus2.theory.hvp.form_factor import r_from_form_factor, threshold_form_factor_squared
 from gminus2.theory.hvp.functionals import leading_order, nlo_2a, nlo_2b, window_functional
-from gminus2.theory.hvp.pqcd import PerturbativeQCD
+from gminus2.theory.hvp.pqcd import FLAVOUR_THRESHOLDS, PerturbativeQCD
 from gminus2.theory.hvp.space_like import from_running, nlo_2c
 from gminus2.theory.hvp.spectrum import Functional, Spectrum
 from gminus2.theory.parameters import parameters
@@ -99,14 +100,18 @@ def measured(spectrum: Spectrum, low: float | None = None, high: float | None = 
 
 
 def from_function(
-    name: str, r: Callable[[Array], Array], low: float, high: float, *, order: int = 200, relative_sigma: float = 0.0
+    name: str, r: Callable[[Array], Array], low: float, high: float, *, panels: int = 60, relative_sigma: float = 0.0
 ) -> Piece:
-    """Return R given as a function of s [GeV²] over a range in √s [GeV], on ``order`` Gauss–Legendre nodes in ln √s."""
+    """Return R given as a function of s [GeV²] over a range in √s [GeV].
+
+    Gauss–Legendre nodes of order 8 in ``panels`` equal steps of ln √s.
+    """
     if not 0 < low < high:
         raise PhysicsError("an empty range of energies", where=name, found=f"{low} … {high} GeV")
-    node, weight = gauss_legendre(order)
-    s = np.exp(2.0 * (math.log(low) + math.log(high / low) * node))
-    return Piece(name, s, 2.0 * math.log(high / low) * weight * r(s), relative_sigma=relative_sigma)
+    node, weight = gauss_legendre(8)
+    step = math.log(high / low) / panels
+    s = np.exp(2.0 * (math.log(low) + step * (np.arange(panels)[:, None] + node))).ravel()
+    return Piece(name, s, 2.0 * step * np.tile(weight, panels) * r(s), relative_sigma=relative_sigma)
 
 
 def threshold(high: float = 0.30) -> Piece:
@@ -117,15 +122,20 @@ def threshold(high: float = 0.30) -> Piece:
     def r(s: Array) -> Array:
         return r_from_form_factor(s, threshold_form_factor_squared(s))
 
-    return from_function("2π threshold", r, 2.0 * parameters().m_pi, high, order=60, relative_sigma=0.03)
+    return from_function("2π threshold", r, 2.0 * parameters().m_pi, high, panels=8, relative_sigma=0.03)
 
 
 def perturbative(low: float, high: float = math.inf, *, alpha_s: float | None = None) -> Piece:
     """Return perturbative QCD over a range in √s [GeV] (1e5 GeV stands for infinity); 0.5 % uncertainty."""
     qcd = PerturbativeQCD(alpha_s)
-    return from_function(
-        "perturbative QCD", lambda s: qcd.r(np.sqrt(s)), low, min(high, 1e5), order=160, relative_sigma=0.005
-    )
+    top = min(high, 1e5)
+    edges = [low, *(edge for edge in FLAVOUR_THRESHOLDS if low < edge < top), top]
+    parts = [
+        from_function("pQCD", lambda s: qcd.r(np.sqrt(s)), a, b, panels=1 + round(14 * math.log(b / a)))
+        for a, b in itertools.pairwise(edges)
+    ]
+    s = np.concatenate([part.s for part in parts])
+    return Piece("perturbative QCD", s, np.concatenate([part.measure for part in parts]), relative_sigma=0.005)
 
 
 def narrow_resonance(name: str) -> Piece:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from gminus2.errors import DataError, nearest
 from gminus2.theory.hvp.spectrum import Spectrum
+from gminus2.theory.hvp.time_momentum import LatticeCorrelator
 from gminus2.theory.parameters import parameters
 
 __all__ = ["FORMATS", "Layout", "read_csv_spectrum", "read_pdg_table", "read_spectrum", "read_yoda", "yoda_datasets"]
@@ -360,3 +361,39 @@ def read_spectrum(path: Path, kind: str, layout: Layout, *, dataset: str = "", l
             )
         return next(iter(groups.values()))
     raise DataError(f"unknown format '{kind}'", hint=nearest(kind, FORMATS))
+
+
+def read_correlator(path: Path, covariance: Path | None = None) -> LatticeCorrelator:
+    """Read a lattice correlator: CSV with header ``t_fm,g,sigma``, and optionally its covariance as a CSV matrix.
+
+    Raises
+    ------
+    DataError
+        Missing columns, values that are not numbers, a covariance of another size, unequal times.
+    """
+    reader = csv.DictReader(_text(path).splitlines())
+    header = [name.strip() for name in (reader.fieldnames or [])]
+    reader.fieldnames = header
+    needed = ("t_fm", "g") if covariance is not None else ("t_fm", "g", "sigma")
+    missing = [name for name in needed if name not in header]
+    if missing:
+        raise DataError(
+            "a column is missing", where=str(path), expected=", ".join(needed), found=", ".join(header) or "no header"
+        )
+    table = []
+    for number, row in enumerate(reader, 2):
+        try:
+            table.append([float(row[name]) for name in needed])
+        except (TypeError, ValueError):
+            raise DataError("a row holds something that is not a number", where=f"{path}, line {number}") from None
+    values = np.array(table).reshape(-1, len(needed))
+    if covariance is not None:
+        try:
+            matrix = np.loadtxt(_text(covariance).splitlines(), delimiter=",", ndmin=2)
+        except ValueError as error:
+            raise DataError(f"the covariance is not a matrix of numbers: {error}", where=str(covariance)) from None
+    else:
+        if (values[:, 2] < 0).any():
+            raise DataError("negative uncertainty of the correlator", where=str(path))
+        matrix = np.diag(values[:, 2] ** 2)
+    return LatticeCorrelator(values[:, 0], values[:, 1], matrix)

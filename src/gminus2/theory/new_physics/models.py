@@ -224,7 +224,7 @@ def _catalogue() -> tuple[Model, ...]:
         ),
         Model(
             "2hdm",
-            "two Higgs doublets, aligned; one loop + Barr–Zee with a photon",
+            "two Higgs doublets, one loop + Barr–Zee",
             {
                 "m_H": _mass(300.0, "heavy scalar"),
                 "m_A": _mass(50.0, "pseudoscalar"),
