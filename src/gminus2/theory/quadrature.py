@@ -42,8 +42,8 @@ def unit_integral(f: Callable[[Array, Array], Array]) -> float:
 
     Examples
     --------
-    >>> round(unit_integral(lambda x, o: x * o), 14)
-    0.16666666666667
+    >>> round(unit_integral(lambda x, o: x * o), 12)
+    0.166666666667
     """
     x, o, weight = unit_nodes()
     return float(np.dot(weight, f(x, o)))
