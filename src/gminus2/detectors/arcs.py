@@ -1,7 +1,8 @@
 """The 24 calorimeter faces and the arc of a positron from its decay to the first face it meets.
 
-Uniform vertical field, no material: acceptances are upper bounds. Geometry and derivation: ``docs/physics/detectors.md``
-§2. Azimuth grows along the beam, 0 at the inflector exit; station k = 0…23 here is calorimeter k + 1 of the experiment.
+Uniform vertical field, no material: acceptances are upper bounds. Geometry and derivation:
+``docs/physics/detectors.md`` §2. Azimuth grows along the beam, 0 at the inflector exit; station k = 0…23 here is
+calorimeter k + 1 of the experiment.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ _MM_PER_MEV: Final = RING_RADIUS_MM / MAGIC_MOMENTUM_MEV
 _MAX_PLANES: Final = 14
 
 
-@njit(cache=True, inline="always")
+@njit(cache=True)
 def first_face(azimuth, radius, y, p_r, p_s, p_y, field_scale):  # type: ignore[no-untyped-def]
     """Return (station, u, y_hit, path, χ) at the first calorimeter face met; station −1 where there is none.
 

@@ -76,7 +76,8 @@ def fraction_above(y: ArrayLike) -> Array:
     0.21921
     """
     y = np.asarray(y, dtype=np.float64)
-    return (1.0 - y) ** 2 * (3.0 + y - y**2) / 3.0
+    fraction: Array = (1.0 - y) ** 2 * (3.0 + y - y**2) / 3.0
+    return fraction
 
 
 def asymmetry_above(y: ArrayLike) -> Array:
@@ -86,14 +87,16 @@ def asymmetry_above(y: ArrayLike) -> Array:
     0.35566
     """
     y = np.asarray(y, dtype=np.float64)
-    return y * (2.0 * y + 1.0) / (3.0 + y - y**2)
+    asymmetry: Array = y * (2.0 * y + 1.0) / (3.0 + y - y**2)
+    return asymmetry
 
 
 def mean_vertical_angle(y: ArrayLike, gamma: float = GAMMA_MAGIC) -> Array:
     """Return the mean vertical angle [rad] per unit of vertical polarisation at energy y."""
     y = np.asarray(y, dtype=np.float64)
     scale = 2.0 / (gamma * (1.0 + math.sqrt(1.0 - 1.0 / gamma**2)))
-    return scale * (1.0 - y) * (1.0 + 2.0 * y) / (5.0 + 5.0 * y - 4.0 * y**2)
+    angle: Array = scale * (1.0 - y) * (1.0 + 2.0 * y) / (5.0 + 5.0 * y - 4.0 * y**2)
+    return angle
 
 
 def michel_quantile_table(cells: int = 4096) -> Array:
@@ -111,14 +114,14 @@ def michel_quantile_table(cells: int = 4096) -> Array:
     return x
 
 
-@njit(cache=True, inline="always")
+@njit(cache=True)
 def cos_theta(polarised_asymmetry, v):  # type: ignore[no-untyped-def]
     """Return cos θ to the spin for k = P a_x and a uniform number v: the quantile of (1 + k c)/2, stable at k = 0."""
     k = polarised_asymmetry
     return (4.0 * v - 2.0 + k) / (1.0 + math.sqrt(max(0.0, 1.0 - k * (2.0 - k - 4.0 * v))))
 
 
-@njit(cache=True, inline="always")
+@njit(cache=True)
 def positron(x, v, azimuth_turns, sin_psi, cos_psi, sin_tilt, cos_tilt, polarisation, gamma, slope_r, slope_y):  # type: ignore[no-untyped-def]
     """Return (E, p_r, p_s, p_y) [MeV] of the positron in the frame (radial, along the beam, vertical).
 

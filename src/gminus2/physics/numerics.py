@@ -1,7 +1,8 @@
 """Building blocks of kernels: counter-based random numbers and elementary functions that vectorise.
 
-Random numbers are Philox4x32-10 (Salmon et al., SC'11): a pure function of a key and a 128-bit counter. A simulation that
-takes (muon, fill, purpose) as counter can switch one effect off and still give every muon the numbers it had before.
+Random numbers are Philox4x32-10 (Salmon et al., SC'11): a pure function of a key and a 128-bit counter. A simulation
+that takes (muon, fill, purpose) as counter can switch one effect off and still give every muon the numbers it had
+before.
 
 The elementary functions are polynomials without branches, accurate to a few 1e-14, because compiled library calls keep
 LLVM from vectorising a loop. Angles are in turns, which makes the reduction of large phases exact.
@@ -39,7 +40,7 @@ _LN2: Final = math.log(2.0)
 _SQRT2: Final = math.sqrt(2.0)
 
 
-@njit(cache=True, inline="always")
+@njit(cache=True)
 def philox(c0, c1, c2, c3, k0, k1):  # type: ignore[no-untyped-def]
     """Return four 32-bit words (as int64) of Philox4x32-10 for a counter and a key of 32-bit words (as int64)."""
     for _ in range(10):
@@ -56,13 +57,13 @@ def philox(c0, c1, c2, c3, k0, k1):  # type: ignore[no-untyped-def]
     return c0, c1, c2, c3
 
 
-@njit(cache=True, inline="always")
+@njit(cache=True)
 def uniform(word):  # type: ignore[no-untyped-def]
     """Return a number in the open interval (0, 1) from a 32-bit word."""
     return (word + 0.5) * _TWO_M32
 
 
-@njit(cache=True, inline="always")
+@njit(cache=True)
 def mix64(z):  # type: ignore[no-untyped-def]
     """Return a well mixed uint64 of a uint64 (the finaliser of SplitMix64); for dithers keyed on a hit's own bits."""
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
@@ -70,7 +71,7 @@ def mix64(z):  # type: ignore[no-untyped-def]
     return z ^ (z >> np.uint64(31))
 
 
-@njit(cache=True, inline="always")
+@njit(cache=True)
 def _sin_quarter(r):  # type: ignore[no-untyped-def]
     s = r * r
     p = _S8 + s * _S9
@@ -84,7 +85,7 @@ def _sin_quarter(r):  # type: ignore[no-untyped-def]
     return r * (_S0 + s * p)
 
 
-@njit(cache=True, inline="always")
+@njit(cache=True)
 def sincos_turns(turns):  # type: ignore[no-untyped-def]
     """Return sin and cos of an angle in turns (absolute error 3e-15)."""
     r = turns - np.rint(turns)
@@ -95,14 +96,14 @@ def sincos_turns(turns):  # type: ignore[no-untyped-def]
     return (s if r >= 0.0 else -s), c
 
 
-@njit(cache=True, inline="always")
+@njit(cache=True)
 def cos_turns(turns):  # type: ignore[no-untyped-def]
     """Return the cosine of an angle in turns (absolute error 3e-15)."""
     r = turns - np.rint(turns)
     return _sin_quarter(0.25 - abs(r))
 
 
-@njit(cache=True, inline="always")
+@njit(cache=True)
 def log_uniform(word):  # type: ignore[no-untyped-def]
     """Return the natural logarithm of :func:`uniform` of a 32-bit word (absolute error 2e-14)."""
     x = word + 0.5
@@ -125,7 +126,7 @@ def log_uniform(word):  # type: ignore[no-untyped-def]
     return e * _LN2 + 2.0 * z * (1.0 + s * p)
 
 
-@njit(cache=True, inline="always")
+@njit(cache=True)
 def gaussian_pair(word_a, word_b):  # type: ignore[no-untyped-def]
     """Return two independent standard normal numbers of two 32-bit words (Box–Muller)."""
     radius = math.sqrt(-2.0 * log_uniform(word_a))
