@@ -93,7 +93,10 @@ def hit_map_figure(dataset: CampaignDataset) -> Figure:
 def beam_figure(dataset: CampaignDataset) -> Figure:
     """Decay positions seen by the trackers, and the motion of their mean."""
     figure, axes = new_figure(2, 2, size=(8.5, 6.4))
-    position = AXES["position_min_mm"] + AXES["position_width_mm"] * (np.arange(int(AXES["n_position"])) + 0.5)
+    position = np.asarray(
+        AXES["position_min_mm"] + AXES["position_width_mm"] * (np.arange(int(AXES["n_position"])) + 0.5),
+        dtype=np.float64,
+    )
     xy = dataset.shared["track_xy"]
     edges = AXES["position_min_mm"] + AXES["position_width_mm"] * np.arange(int(AXES["n_position"]) + 1)
     mesh = axes[0].pcolormesh(edges, edges, xy.sum(axis=(0, 1)).T, cmap="viridis", rasterized=True)
