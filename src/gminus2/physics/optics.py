@@ -314,9 +314,9 @@ def _transport(
         if keep:
             kept.append((total, orbit, dispersive))
         matrix, drive = _arc(focusing, angle, radius)
-        total = matrix @ total
-        orbit = (matrix @ orbit[..., None])[..., 0] + drive * (curvature * radius)[:, None]
-        dispersive = (matrix @ dispersive[..., None])[..., 0] + bend * drive
+        total = np.asarray(matrix @ total, dtype=np.float64)
+        orbit = np.asarray((matrix @ orbit[..., None])[..., 0] + drive * (curvature * radius)[:, None])
+        dispersive = np.asarray((matrix @ dispersive[..., None])[..., 0] + bend * drive)
     plane = _Plane(*(np.stack([k[i] for k in kept], axis=1) for i in range(3)))
     return plane, total, orbit, dispersive
 
@@ -340,13 +340,12 @@ def _twiss(plane: _Plane, turn: FloatArray) -> tuple[FloatArray, FloatArray, Flo
     w = c * beta0[:, None] - d * alpha0[:, None]
     beta = (u**2 + b**2) / beta0[:, None]
     alpha = -(u * w + b * d) / beta0[:, None]
-    phase = np.unwrap(np.arctan2(b, u), axis=1)
+    phase = np.asarray(np.unwrap(np.arctan2(b, u), axis=1))
     return mu / (2.0 * np.pi), beta, alpha, phase
 
 
 def _closed(turn: FloatArray, drive: FloatArray) -> FloatArray:
-    fixed: FloatArray = np.linalg.solve(np.eye(2) - turn, drive[..., None])[..., 0]
-    return fixed
+    return np.asarray(np.linalg.solve(np.eye(2) - turn, drive[..., None])[..., 0], dtype=np.float64)
 
 
 def linear_optics(
