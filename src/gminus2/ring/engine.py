@@ -53,7 +53,8 @@ class Fields(NamedTuple):
 
     ``quad`` (T, S), ``normal`` and ``skew`` (T, S, 15), ``order`` (S,) highest multipole in use, ``kick_angle`` (K,)
     [rad], ``kick_tau`` (K,) peak times [m], ``pulse`` with ``pulse_start`` and ``pulse_step`` [m], ``eddy`` (T, K)
-    [rad], ``kick_map`` (3,) and ``kick_radius`` [m], magnetic ``mag_normal`` and ``mag_skew`` (A, M) in 1/m^m,
+    [rad], ``kick_map`` (3,) and ``kick_radius`` [m], ``kick_vertical`` 1 or 0,
+    magnetic ``mag_normal`` and ``mag_skew`` (A, M) in 1/m^m,
     ``collimator2`` (C,) [m²].
     """
 
@@ -69,6 +70,7 @@ class Fields(NamedTuple):
     eddy: FloatArray
     kick_map: FloatArray
     kick_radius: float
+    kick_vertical: float
     mag_normal: FloatArray
     mag_skew: FloatArray
     collimator2: FloatArray
@@ -146,7 +148,7 @@ def _kicker(block: Any, low: int, high: int, k: int, eddy: float, fields: Fields
             block,
             i,
             size * (1.0 + m[0] * re2 + m[1] * re4 + m[2] * re6),
-            -size * (m[0] * im2 + m[1] * im4 + m[2] * im6),
+            -size * fields.kick_vertical * (m[0] * im2 + m[1] * im4 + m[2] * im6),
             physics.anomaly,
         )
 
