@@ -349,6 +349,12 @@ def test_a_parameter_at_its_bound_gets_no_error_and_an_alarm(command: Command, t
     assert (answer.folder / "correlation.png").exists()
 
 
+def test_a_window_that_reaches_beyond_the_data_is_cut_and_says_so(command: Command, tmp_path: Path) -> None:
+    fit = command(_toy(tmp_path), "-m", "five", "--start", 30, "--stop", 700, "-q").fit
+    assert fit["window_edges_us"]["calo 1"][1] == pytest.approx(298.4)
+    assert any("ends at 700 µs, the data at 298.4 µs" in caveat for caveat in fit["caveats"])
+
+
 def test_packing_adds_counts_and_keeps_the_frequency(command: Command, tmp_path: Path) -> None:
     file = _toy(tmp_path)
     single, packed = (command(file, "-m", "five", "--pack", n, "-q").fit for n in (1, 3))

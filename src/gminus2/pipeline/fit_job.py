@@ -134,6 +134,7 @@ def run_fit(
     histogram, report = data if data is not None else read_data(request)
     histogram = good_bins(histogram, report, request.input.pack)
     request = _resolve_window(request, histogram)
+    histogram = _beyond_data(request, histogram)
     if report is not None:
         resolved_input = request.input.model_copy(update={"sha256": report.sha256})
         if request.input.sha256 not in ("", report.sha256):
@@ -261,6 +262,21 @@ def _resolve_window(request: FitFile, histogram: TimeHistogram) -> FitFile:
         )
     changed = request.fit.model_copy(update={"start_us": float(start), "stop_us": float(stop)})
     return request.model_copy(update={"fit": changed})
+
+
+def _beyond_data(request: FitFile, histogram: TimeHistogram) -> TimeHistogram:
+    """Add a caveat where the window reaches beyond the data of a detector."""
+    caveats = list(histogram.caveats)
+    assert request.fit.start_us is not None
+    assert request.fit.stop_us is not None
+    for i, label in enumerate(histogram.labels):
+        low, high = (float(histogram.edges_us(i)[k]) for k in (0, -1))
+        where = f" of {label}" if histogram.n_detectors > 1 else ""
+        if request.fit.start_us < low - histogram.width_us:
+            caveats.append(f"the window begins at {request.fit.start_us:g} µs, the data{where} at {low:.6g} µs")
+        if request.fit.stop_us > high + histogram.width_us:
+            caveats.append(f"the window ends at {request.fit.stop_us:g} µs, the data{where} at {high:.6g} µs")
+    return replace(histogram, caveats=tuple(caveats))
 
 
 def _end_us(histogram: TimeHistogram) -> float:
