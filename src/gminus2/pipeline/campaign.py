@@ -173,13 +173,14 @@ class Campaign(StrictModel):
 
 
 def shipped_campaigns() -> dict[str, str]:
-    """Return the campaigns that come with the package: name → TOML text."""
+    """Return the campaigns of recorded or published inputs that come with the package: name → TOML text."""
     folder = resources.files("gminus2.reference").joinpath("campaigns")
-    return {
+    texts = {
         entry.name.removesuffix(".toml"): entry.read_text(encoding="utf-8")
         for entry in sorted(folder.iterdir(), key=lambda e: e.name)
         if entry.name.endswith(".toml")
     }
+    return {name: text for name, text in texts.items() if tomllib.loads(text).get("kind") != "simulated"}
 
 
 def load_campaign(name: str) -> tuple[str, Campaign, Path]:
