@@ -97,7 +97,7 @@ def edm(
     tilt = 0.0 if hidden is None else tilt_from_edm(offset)
     shown = truth if hidden is None else None
     save_figure(search_figure(fit, injected_e_cm=shown, offset_tilt=tilt), output / "edm_search.png")
-    save_figure(limit_figure(fit.edm_sigma, fit.tracks, result.systematic), output / "edm_limit.png")
+    save_figure(limit_figure(fit.edm_sigma, fit.tracks, result.floor), output / "edm_limit.png")
     _print(console, fit, result, content)
     console.print(f"written: {output}/edm.json, edm_search.png and edm_limit.png")
 
@@ -155,6 +155,8 @@ def _content(
     hidden: dict[str, Any] | None,
     truth: float | None,
 ) -> dict[str, Any]:
+    import math
+
     from gminus2.constants import published
     from gminus2.edm.limits import median_limit, tracks_for_limit
 
@@ -180,7 +182,7 @@ def _content(
         "dilution_sigma_rad": fit.dilution.sigma,
         "in_phase_rad": fit.in_phase,
         "in_phase_sigma_rad": fit.in_phase_sigma,
-        "median_limit_e_cm": median_limit(result.sigma),
+        "median_limit_e_cm": median_limit(math.hypot(result.statistical, result.floor)),
         "limit_e821_e_cm": old,
         "goal_e989_e_cm": goal,
         "tracks_for_e821_limit": tracks_for_limit(old, fit.edm_sigma, fit.tracks),

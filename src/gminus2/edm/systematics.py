@@ -70,6 +70,11 @@ class CorrectedEdm:
         """Total uncertainty."""
         return math.hypot(self.statistical, self.systematic)
 
+    @property
+    def floor(self) -> float:
+        """Systematic uncertainty where d = 0: without what scales with d."""
+        return math.hypot(*(value for name, value in self.budget.items() if name != "polarisation"))
+
 
 def corrected(fit: EdmFit, effects: Systematics | None = None, *, level: float = 0.95) -> CorrectedEdm:
     """Return the corrected EDM and its Feldman–Cousins interval."""

@@ -26,11 +26,12 @@ def search_figure(fit: EdmFit, *, injected_e_cm: float | None = None, offset_til
     figure, (left, middle, right) = new_figure(1, 3, size=(12.5, 3.9))
     profile = fit.profile
     psi = (fit.rate.omega * profile.times_us + fit.rate.phase) % (2.0 * np.pi)
-    edges = np.linspace(0.0, 2.0 * np.pi, 25)
+    bins = 16
+    edges = np.linspace(0.0, 2.0 * np.pi, bins + 1)
     which = np.digitize(psi, edges) - 1
-    count = np.array([profile.count[:, which == k].sum() for k in range(24)])
-    total = np.array([profile.total[:, which == k].sum() for k in range(24)])
-    squares = np.array([profile.squares[:, which == k].sum() for k in range(24)])
+    count = np.array([profile.count[:, which == k].sum() for k in range(bins)])
+    total = np.array([profile.total[:, which == k].sum() for k in range(bins)])
+    squares = np.array([profile.squares[:, which == k].sum() for k in range(bins)])
     mean = total / count
     error = np.sqrt((squares / count - mean**2) / count)
     centres = 0.5 * (edges[:-1] + edges[1:])
@@ -43,13 +44,18 @@ def search_figure(fit: EdmFit, *, injected_e_cm: float | None = None, offset_til
     model = -0.95 * kappa * (fit.tilt + offset_tilt) * np.sin(fine)
     left.plot(fine / (2 * np.pi), model * 1e6, color=COLOURS[1], label=r"fit: $-\kappa P\,\delta \sin\psi$")
     rate = profile.count[profile.edges_mev[:-1] >= 1750.0].sum(axis=0)
-    folded = np.array([rate[which == k].sum() for k in range(24)], dtype=float)
-    twin = left.twinx()
-    twin.step(centres / (2 * np.pi), folded / folded.mean(), where="mid", color="0.7")
-    twin.set(ylabel="rate (grey)", ylim=(0.0, 3.0))
-    twin.grid(visible=False)
+    folded = np.array([rate[which == k].sum() for k in range(bins)], dtype=float)
+    scale = 2.0 * float(np.abs(mean - level).max()) / max(float(np.ptp(folded)), 1.0)
+    left.step(
+        centres / (2 * np.pi),
+        (folded - folded.mean()) * scale * 0.5 * 1e6,
+        where="mid",
+        color="0.7",
+        zorder=0,
+        label="rate (scaled)",
+    )
     left.set(xlabel=r"g−2 phase $\psi/2\pi$", ylabel="mean vertical angle [µrad]")
-    left.legend(loc="lower left")
+    left.legend(loc="lower left", framealpha=0.9, frameon=True)
     momenta = 0.5 * (profile.edges_mev[1:] + profile.edges_mev[:-1]) / 1e3
     widths = 0.5 * np.diff(profile.edges_mev) / 1e3
     shown = fit.bin_tilt + offset_tilt
