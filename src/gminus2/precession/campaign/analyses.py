@@ -275,12 +275,13 @@ class DatasetAnalyser:
         known = {name: value for name, value in start.items() if name in model.parameter_names}
         if analysis.method == "R":
             assert spectrum.ratio is not None
-            # Amplitudes of the ripples that have no value yet start from the fit of the counts.
-            if any(name not in known for name in model.parameter_names):
-                known = {**fit(spectrum.histogram, model, settings, start=known, blinding=blinding).values, **known}
-            if "kappa_loss" in known:
-                # A ratio knows nothing of slow losses: they are taken from the counts.
-                model = model.fixed(kappa_loss=known["kappa_loss"])
+            # A ratio holds little of slow losses and ripples: everything but the wiggle is taken from the counts.
+            counts = fit(spectrum.histogram, model, settings, start=known, blinding=blinding)
+            kept = {
+                name: p.value for name, p in counts.parameters.items() if name not in ("N0", "tau", "A", "R", "phi")
+            }
+            model = model.fixed(**kept)
+            known = {name: counts.value(name) for name in ("A", "R", "phi")}
             return Measured(
                 analysis,
                 variation.name,
