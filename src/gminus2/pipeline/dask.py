@@ -78,7 +78,7 @@ class DaskExecutor:
 
     def as_completed(self, futures: Iterable[Future]) -> Iterator[Future]:
         """Yield futures as they finish."""
-        return iter(self._module.as_completed(list(futures)))
+        return iter(self._module.as_completed(list(futures), loop=self._client.loop))
 
     def shutdown(self) -> None:
         """Leave the cluster; end it if it was started here."""
