@@ -127,7 +127,7 @@ class TransientSection(StrictModel):
     kick_shots: int = Field(60, ge=2, description="Averaged traces of the magnetometer.")
     kick_noise_ppb: float = Field(600.0, gt=0, description="Noise of one trace and time bin.")
     kick_scale_sigma: float = Field(0.5, ge=0, description="Relative uncertainty of the magnetometer's scale and position.")
-    kick_baseline_ppb: float = Field(25.0, ge=0, description="Uncertainty from vibrations, as part of B_k.")
+    kick_baseline_ppb: float = Field(34.0, ge=0, description="Uncertainty from vibrations, as part of B_k.")
     quad_amplitude_ppb: float = Field(-40.0, description="Mean over bunches of the field between the plates, in units of B.")
     quad_mode_ppb: float = Field(250.0, ge=0, description="Amplitude of the mechanical modes, different for each bunch.")
     quad_spread: float = Field(1.0, ge=0, description="Relative RMS of the amplitude between spots along the plates.")

@@ -17,15 +17,18 @@ from numpy.typing import NDArray
 from gminus2.data.provenance import Provenance
 from gminus2.data.store import StoredArray, StoredArrays, read_arrays, write_arrays
 from gminus2.errors import DataError
+from gminus2.physics.nmr import RecordFormat
 from gminus2.physics.probes import N_FIXED_PROBES, N_TROLLEY_PROBES
 
 __all__ = [
     "CalibrationCampaign",
+    "FidSource",
     "FieldData",
     "FixedReadings",
     "FixedSource",
     "KickerCampaign",
     "QuadCampaign",
+    "TrolleyFids",
     "TrolleyRun",
 ]
 
@@ -83,6 +86,34 @@ class TrolleyRun:
     def mid_time_s(self) -> float:
         """Mean time of the run."""
         return float(self.time_s.mean())
+
+
+class FidSource(Protocol):
+    """Digitized FIDs of one run in the order of the readings (time-major, then probe)."""
+
+    @property
+    def record(self) -> RecordFormat:
+        """How they were recorded."""
+        ...
+
+    @property
+    def n_fid(self) -> int:
+        """Number of FIDs."""
+        ...
+
+    def batch(self, first: int, last: int) -> NDArray[np.int16]:
+        """Return records first … last − 1, shape (n, n_sample)."""
+        ...
+
+
+@dataclass(frozen=True)
+class TrolleyFids:
+    """A trolley run whose frequencies have not been extracted yet."""
+
+    time_s: FloatArray
+    azimuth_deg: FloatArray
+    temperature_c: FloatArray
+    source: FidSource
 
 
 @dataclass(frozen=True)
@@ -148,7 +179,7 @@ class FieldData:
 
     name: str
     fixed: FixedSource
-    trolley: tuple[TrolleyRun, ...]
+    trolley: tuple[TrolleyRun | TrolleyFids, ...]
     calibration: CalibrationCampaign
     kicker: KickerCampaign
     quads: QuadCampaign
@@ -177,6 +208,8 @@ class FieldData:
             "quads/delta_ppb": StoredArray(self.quads.delta_ppb, "ppb", "field change (bunch, spot, time)"),
         }
         for k, run in enumerate(self.trolley):
+            if isinstance(run, TrolleyFids):
+                raise DataError(f"trolley run {k} still consists of FIDs", hint="extract its frequencies before storing")
             group = f"trolley/{k:03d}"
             arrays |= {
                 f"{group}/time_s": StoredArray(run.time_s, "s", "time of each reading"),
@@ -207,7 +240,7 @@ class FieldData:
         def get(name: str) -> Any:
             return stored[name]
 
-        runs = []
+        runs: list[TrolleyRun] = []
         for k in range(int(a["trolley_runs"])):
             group = f"trolley/{k:03d}"
             runs.append(

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from gminus2.errors import DataError
 from gminus2.physics.multipoles import R0_MM, TRACKED, basis
-from gminus2.physics.probes import N_FIXED_PROBES, N_STATIONS, Station, station_azimuths_deg, stations
+from gminus2.physics.probes import N_FIXED_PROBES, N_STATIONS, Station, fixed_probe_basis, station_azimuths_deg, stations
 
 __all__ = [
     "StationAlgebra",
@@ -118,10 +118,8 @@ def _neighbours(index: int, six: NDArray[np.int64]) -> tuple[int, int, float]:
 def station_algebra() -> StationAlgebra:
     """Return the linear maps between probes and station moments."""
     local = np.zeros((N_STATIONS, len(TRACKED), N_FIXED_PROBES))
-    to_probes = np.zeros((N_FIXED_PROBES, len(TRACKED)))
     for station in stations():
         local[station.index][:, station.probe_ids] = station_matrix(station)
-        to_probes[list(station.probe_ids)] = basis(station.x_mm, station.y_mm, TRACKED)
     jacobians = np.stack([jacobian(station) for station in stations()])
     six = np.array([station.index for station in stations() if station.is_six])
     true_ns = {int(s): jacobians[s][_NS] @ local[s] for s in six}
@@ -131,8 +129,7 @@ def station_algebra() -> StationAlgebra:
             local[station.index][_NS] = (1 - weight) * true_ns[before] + weight * true_ns[after]
     from_probes = np.einsum("sij,sjp->sip", jacobians, local)
     from_probes.setflags(write=False)
-    to_probes.setflags(write=False)
-    return StationAlgebra(from_probes, to_probes)
+    return StationAlgebra(from_probes, fixed_probe_basis())
 
 
 def noise_gain(station: int, *, exact_ns: bool = False) -> dict[str, float]:

@@ -30,6 +30,7 @@ __all__ = [
     "F_PROTON_HZ",
     "HZ_PER_PPB",
     "PHASE_MODELS",
+    "ProbeCorrection",
     "RecordFormat",
     "Sample",
     "coil_profile",
@@ -39,6 +40,7 @@ __all__ = [
     "fisher_matrix",
     "free_proton_shielding",
     "long_record_crlb",
+    "plunging_probe_correction",
     "probe_sample",
     "record_format",
     "shielding_correction",
@@ -269,3 +271,53 @@ def free_proton_shielding(temperature_c: float) -> float:
     table = nmr_table("water")
     slope = float(table["shielding_slope_ppb_per_degC"])
     return (float(table["shielding_25C_ppb"]) + slope * (temperature_c - 25.0)) * 1e-9
+
+
+@dataclass(frozen=True)
+class ProbeCorrection:
+    """The relative corrections from a plunging-probe reading to the shielded proton in a sphere at T_r.
+
+    ``rows`` maps the talk's symbols to (value, standard uncertainty), both relative.
+    """
+
+    rows: dict[str, tuple[float, float]]
+
+    @property
+    def total(self) -> float:
+        """Sum of the rows."""
+        return sum(value for value, _ in self.rows.values())
+
+    @property
+    def sigma(self) -> float:
+        """Quadrature of the uncertainties."""
+        return math.sqrt(sum(sigma**2 for _, sigma in self.rows.values()))
+
+
+#: Row of the talk's table → key of the published group.
+_CORRECTION_ROWS: Final = {
+    "shielding_T": "delta_T",
+    "bulk_susceptibility": "delta_b",
+    "material": "delta_s",
+    "water_holder": "delta_w",
+    "radiation_damping": "delta_RD",
+    "proton_dipolar": "delta_d",
+}
+
+
+def plunging_probe_correction(temperature_c: float, reference_c: float) -> ProbeCorrection:
+    """Return the chain f'(T_r) = f_meas (1 + δ^T + δ^b + δ^s + δ^w + δ^RD + δ^d) for water at a temperature.
+
+    δ^T and δ^b = (ε − 1/3) χ_v(T) are computed; the other rows and all uncertainties are the talk's.
+    """
+    shape = float(nmr_table("water")["shape_factor_long_cylinder"])
+    computed = {
+        "shielding_T": shielding_correction(temperature_c, reference_c),
+        "bulk_susceptibility": (shape - 1 / 3) * water_susceptibility(temperature_c),
+    }
+    rows = {}
+    for key, symbol in _CORRECTION_ROWS.items():
+        entry = published(f"experiment.e989.run1.calibration_probe.{key}")
+        value = entry.value
+        nominal = (sum(value) / len(value) if isinstance(value, tuple) else value) * 1e-9
+        rows[symbol] = (computed.get(key, nominal), entry.sigma * 1e-9)
+    return ProbeCorrection(rows)

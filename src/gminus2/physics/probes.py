@@ -17,12 +17,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gminus2.errors import ConfigError, nearest
+from gminus2.physics.multipoles import TRACKED, basis
 
 __all__ = [
     "N_FIXED_PROBES",
     "N_STATIONS",
     "N_TROLLEY_PROBES",
     "Station",
+    "fixed_probe_basis",
     "nmr_table",
     "probe_station",
     "station_azimuths_deg",
@@ -162,6 +164,14 @@ def _probe_station() -> tuple[int, ...]:
 def probe_station() -> NDArray[np.int64]:
     """Return the station of each fixed probe, shape (378,)."""
     return np.array(_probe_station(), dtype=np.int64)
+
+
+def fixed_probe_basis() -> NDArray[np.float64]:
+    """Return the five tracked basis functions at every fixed probe, shape (378, 5)."""
+    result = np.zeros((N_FIXED_PROBES, len(TRACKED)))
+    for station in stations():
+        result[list(station.probe_ids)] = basis(station.x_mm, station.y_mm, TRACKED)
+    return result
 
 
 def trolley_positions_mm() -> NDArray[np.float64]:
