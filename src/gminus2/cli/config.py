@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 __all__ = ["SCHEMAS", "config"]
 
 #: Kind of configuration file → "module:schema class".
-SCHEMAS: Final[dict[str, str]] = {}
+SCHEMAS: Final[dict[str, str]] = {
+    "field": "gminus2.config.field:FieldCampaign",
+}
 
 
 def _schema(kind: str) -> type[BaseModel]:

@@ -15,6 +15,8 @@ __all__ = ["VERBS", "main", "run"]
 
 #: Verb → (module that holds a click command of the same name with ``-`` as ``_``, one line of help).
 VERBS: Final[dict[str, tuple[str, str]]] = {
+    "fid": ("gminus2.cli.fid", "Frequencies of recorded free induction decays."),
+    "field": ("gminus2.cli.field", "The magnetic field of a campaign: ω̃'_p, B_k, B_q and their budget."),
     "config": ("gminus2.cli.config", "Write or check a configuration file."),
 }
 

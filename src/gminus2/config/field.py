@@ -32,7 +32,9 @@ class FieldDatasetSection(StrictModel):
     name: str = Field("1a", min_length=1, description="Name of the dataset.")
     file: Path | None = Field(None, description="Recorded data (HDF5); simulated where absent.")
     days_between_trolley_runs: float = Field(3.0, gt=0.2, le=14, description="Time between trolley runs [days].")
-    trolley_runs: int = Field(2, ge=1, le=30, description="Number of trolley runs, the first at the start, the last at the end.")
+    trolley_runs: int = Field(
+        2, ge=1, le=30, description="Number of trolley runs, the first at the start, the last at the end."
+    )
     mean_field_hz: float = Field(
         51_871.0, gt=45e3, lt=58e3, description="Ring-mean dipole above 61.74 MHz that the feedback is set to [Hz]."
     )
@@ -44,17 +46,26 @@ class FieldDatasetSection(StrictModel):
 class WorldSection(StrictModel):
     """How the magnet behaves."""
 
-    dipole_spread_hz: float = Field(350.0, ge=0, lt=2000, description="RMS variation of the dipole along the azimuth [Hz].")
-    gradient_spread_ppm: float = Field(0.5, ge=0, lt=20, description="RMS azimuthal variation of the other moments [ppm].")
+    dipole_spread_hz: float = Field(
+        350.0, ge=0, lt=2000, description="RMS variation of the dipole along the azimuth [Hz]."
+    )
+    gradient_spread_ppm: float = Field(
+        0.5, ge=0, lt=20, description="RMS azimuthal variation of the other moments [ppm]."
+    )
     slow_drift_ppb: float = Field(
         130.0, ge=0, lt=5000, description="RMS of the slow drift of the quadrupoles; the other moments scale with it."
     )
-    oscillation_ppb: float = Field(30.0, ge=0, lt=1000, description="Amplitude of the periodic oscillation of the dipole.")
+    oscillation_ppb: float = Field(
+        30.0, ge=0, lt=1000, description="Amplitude of the periodic oscillation of the dipole."
+    )
     oscillation_period_s: float = Field(130.0, gt=5, lt=3600, description="Its period.")
     steps_per_day: float = Field(0.5, ge=0, lt=50, description="Mean number of sudden dipole changes.")
     step_ppb: float = Field(500.0, ge=0, lt=10_000, description="RMS size of these steps.")
     walk_ppb_72h: float = Field(
-        60.0, ge=0, lt=1000, description="Ring-wide random walk between fixed probes and field, RMS of the dipole after 72 h."
+        60.0,
+        ge=0,
+        lt=1000,
+        description="Ring-wide random walk between fixed probes and field, RMS of the dipole after 72 h.",
     )
     local_walk_ppb_72h: float = Field(70.0, ge=0, lt=1000, description="The same for each station by itself.")
     footprint_hz: float = Field(25.0, ge=0, lt=500, description="Image of the trolley in a fixed-probe station [Hz].")
@@ -82,10 +93,14 @@ class TrolleySection(StrictModel):
     azimuths: int = Field(8781, ge=360, le=20_000, description="Readings of all 17 probes along one pass.")
     pass_s: float = Field(4386.0, gt=600, lt=20_000, description="Duration of a pass.")
     return_pass: bool = Field(False, description="Use the recorded way back as well.")
-    fid_level: bool = Field(False, description="Make and analyse every FID (16 000 samples) instead of drawing frequencies.")
+    fid_level: bool = Field(
+        False, description="Make and analyse every FID (16 000 samples) instead of drawing frequencies."
+    )
     temperature_c: float = Field(28.5, gt=10, lt=60, description="Mean temperature of the trolley.")
     temperature_spread_c: float = Field(0.7, ge=0, lt=10, description="RMS from run to run.")
-    position_sigma_mm: float = Field(0.3, ge=0, lt=5, description="Uncertainty of the transverse position of the trolley.")
+    position_sigma_mm: float = Field(
+        0.3, ge=0, lt=5, description="Uncertainty of the transverse position of the trolley."
+    )
     azimuth_sigma_mm: float = Field(2.0, ge=0, lt=50, description="Uncertainty of the longitudinal position.")
     spike_fraction: float = Field(1e-3, ge=0, lt=0.2, description="Share of bad trolley readings.")
 
@@ -98,23 +113,35 @@ class CalibrationSection(StrictModel):
     swap_s: float = Field(120.0, gt=1, description="Time between two readings of an exchange.")
     reading_noise_hz: float = Field(0.22, gt=0, lt=50, description="Noise of one averaged reading.")
     drift_hz_per_h: float = Field(4.0, ge=0, description="Field drift during the campaign.")
-    misalignment_mm: float = Field(0.5, ge=0, lt=5, description="Distance of plunging and trolley probe before alignment, RMS.")
+    misalignment_mm: float = Field(
+        0.5, ge=0, lt=5, description="Distance of plunging and trolley probe before alignment, RMS."
+    )
     imposed_gradient_hz_per_mm: float = Field(30.0, gt=0, description="Gradient imposed by the surface coils.")
-    shim_gradient_hz_per_mm: float = Field(0.5, ge=0, description="Gradient of the shimmed field at the calibration spot, RMS.")
+    shim_gradient_hz_per_mm: float = Field(
+        0.5, ge=0, description="Gradient of the shimmed field at the calibration spot, RMS."
+    )
     per_probe_ppb: float = Field(20.0, ge=0, description="Further independent uncertainty per probe (reproducibility).")
-    common_ppb: float = Field(12.0, ge=0, description="Further uncertainty common to all probes (holder, image, swap effect).")
+    common_ppb: float = Field(
+        12.0, ge=0, description="Further uncertainty common to all probes (holder, image, swap effect)."
+    )
 
 
 class MuonSection(StrictModel):
     """The muons that weigh the field."""
 
-    profile: Path | None = Field(None, description="HDF5 file with tracker profiles along the azimuth; a Gaussian where absent.")
+    profile: Path | None = Field(
+        None, description="HDF5 file with tracker profiles along the azimuth; a Gaussian where absent."
+    )
     mean_x_mm: float = Field(5.7, gt=-40, lt=40, description="Radial mean of the default profile.")
     mean_y_mm: float = Field(0.3, gt=-40, lt=40, description="Vertical mean.")
     width_x_mm: float = Field(9.3, gt=0, lt=40, description="Radial width.")
     width_y_mm: float = Field(12.8, gt=0, lt=40, description="Vertical width.")
-    closed_orbit_mm: float = Field(1.0, ge=0, lt=20, description="Amplitude of the radial closed orbit, first harmonic.")
-    alignment_sigma_mm: float = Field(0.5, ge=0, lt=10, description="Uncertainty of the mean position in each direction.")
+    closed_orbit_mm: float = Field(
+        1.0, ge=0, lt=20, description="Amplitude of the radial closed orbit, first harmonic."
+    )
+    alignment_sigma_mm: float = Field(
+        0.5, ge=0, lt=10, description="Uncertainty of the mean position in each direction."
+    )
     width_relative_sigma: float = Field(0.03, ge=0, lt=0.5, description="Relative uncertainty of the widths.")
     closed_orbit_sigma_mm: float = Field(0.5, ge=0, lt=10, description="Uncertainty of the closed orbit's amplitude.")
 
@@ -126,13 +153,21 @@ class TransientSection(StrictModel):
     kick_tau_us: float = Field(50.0, gt=1, lt=1000, description="Their decay time.")
     kick_shots: int = Field(60, ge=2, description="Averaged traces of the magnetometer.")
     kick_noise_ppb: float = Field(600.0, gt=0, description="Noise of one trace and time bin.")
-    kick_scale_sigma: float = Field(0.5, ge=0, description="Relative uncertainty of the magnetometer's scale and position.")
+    kick_scale_sigma: float = Field(
+        0.5, ge=0, description="Relative uncertainty of the magnetometer's scale and position."
+    )
     kick_baseline_ppb: float = Field(34.0, ge=0, description="Uncertainty from vibrations, as part of B_k.")
-    quad_amplitude_ppb: float = Field(-40.0, description="Mean over bunches of the field between the plates, in units of B.")
-    quad_mode_ppb: float = Field(250.0, ge=0, description="Amplitude of the mechanical modes, different for each bunch.")
+    quad_amplitude_ppb: float = Field(
+        -40.0, description="Mean over bunches of the field between the plates, in units of B."
+    )
+    quad_mode_ppb: float = Field(
+        250.0, ge=0, description="Amplitude of the mechanical modes, different for each bunch."
+    )
     quad_spread: float = Field(1.0, ge=0, description="Relative RMS of the amplitude between spots along the plates.")
     quad_spots: int = Field(3, ge=2, le=40, description="Spots between the plates where the probe was placed.")
-    quad_offset_ppb: float = Field(88.0, ge=0, description="Uncertainty of B_q from spots never mapped and repeatability.")
+    quad_offset_ppb: float = Field(
+        88.0, ge=0, description="Uncertainty of B_q from spots never mapped and repeatability."
+    )
     fit_start_us: float = Field(30.0, ge=0, description="Start of the fit of the precession after the kick.")
     fit_end_us: float = Field(650.0, gt=50, description="Its end.")
 
@@ -143,8 +178,12 @@ class AnalysisSection(StrictModel):
     bin_s: float = Field(10.0, ge=1, le=600, description="Common time grid.")
     model: Literal["p1", "odd3", "odd5", "p3", "p5"] = Field("odd5", description="Phase model of the FIDs.")
     window: float = Field(0.37, gt=0.02, lt=0.95, description="End of the FID fit as a fraction of the peak amplitude.")
-    tracking: Literal["linear", "kalman"] = Field("linear", description="Interpolation of the synchronisation between runs.")
-    walk_prior_ppb_72h: float = Field(60.0, ge=0, description="Ring-mean random walk known from other running, RMS after 72 h.")
+    tracking: Literal["linear", "kalman"] = Field(
+        "linear", description="Interpolation of the synchronisation between runs."
+    )
+    walk_prior_ppb_72h: float = Field(
+        60.0, ge=0, description="Ring-mean random walk known from other running, RMS after 72 h."
+    )
     walk_prior_pairs: int = Field(14, ge=0, description="Number of trolley pairs behind that knowledge.")
     average: Literal["kernel", "decay"] = Field(
         "kernel", description="How a transient acts on the fitted frequency; both are reported."

@@ -49,7 +49,9 @@ class MuonProfile:
     def __post_init__(self) -> None:
         expected = (len(self.azimuth_deg), len(self.y_mm), len(self.x_mm))
         if self.weight.shape != expected:
-            raise DataError("the muon profile has the wrong shape", expected=str(expected), found=str(self.weight.shape))
+            raise DataError(
+                "the muon profile has the wrong shape", expected=str(expected), found=str(self.weight.shape)
+            )
         if not np.isfinite(self.weight).all() or (self.weight < 0).any():
             raise DataError("the muon profile holds negative or non-finite weights")
         azimuth = np.asarray(self.azimuth_deg)
@@ -119,4 +121,6 @@ def gaussian_profile(
 
     radial = binned(mean, width)
     vertical = binned(np.full(n_azimuth, mean_y_mm), np.full(n_azimuth, width_y_mm))
-    return MuonProfile(azimuth, TRACKER_BINS_MM.copy(), TRACKER_BINS_MM.copy(), vertical[:, :, None] * radial[:, None, :])
+    return MuonProfile(
+        azimuth, TRACKER_BINS_MM.copy(), TRACKER_BINS_MM.copy(), vertical[:, :, None] * radial[:, None, :]
+    )

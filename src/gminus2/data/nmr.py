@@ -199,7 +199,9 @@ class FieldData:
             "muons/counts": StoredArray(self.muon_counts, "1", "stored muons per bin"),
             "calibration/swap_time_s": StoredArray(c.swap_time_s, "s", "time of each swap reading"),
             "calibration/swap_f_hz": StoredArray(c.swap_f_hz, "Hz", "even: trolley probe, odd: plunging probe"),
-            "calibration/imposed_hz": StoredArray(c.imposed_hz, "Hz", "response to imposed gradients (probe, axis, device)"),
+            "calibration/imposed_hz": StoredArray(
+                c.imposed_hz, "Hz", "response to imposed gradients (probe, axis, device)"
+            ),
             "calibration/imposed_gradient_hz_per_mm": StoredArray(c.imposed_gradient_hz_per_mm, "Hz/mm", "x, y, z"),
             "calibration/shim_gradient_hz_per_mm": StoredArray(c.shim_gradient_hz_per_mm, "Hz/mm", "at each spot"),
             "kicker/time_us": StoredArray(self.kicker.time_us, "us", "time after the kick"),
@@ -209,7 +211,9 @@ class FieldData:
         }
         for k, run in enumerate(self.trolley):
             if isinstance(run, TrolleyFids):
-                raise DataError(f"trolley run {k} still consists of FIDs", hint="extract its frequencies before storing")
+                raise DataError(
+                    f"trolley run {k} still consists of FIDs", hint="extract its frequencies before storing"
+                )
             group = f"trolley/{k:03d}"
             arrays |= {
                 f"{group}/time_s": StoredArray(run.time_s, "s", "time of each reading"),
@@ -245,8 +249,12 @@ class FieldData:
             group = f"trolley/{k:03d}"
             runs.append(
                 TrolleyRun(
-                    *(get(f"{group}/{name}") for name in ("time_s", "azimuth_deg", "temperature_c", "f_hz", "sigma_hz")),
-                    get(f"{group}/good").astype(bool),
+                    time_s=get(f"{group}/time_s"),
+                    azimuth_deg=get(f"{group}/azimuth_deg"),
+                    temperature_c=get(f"{group}/temperature_c"),
+                    f_hz=get(f"{group}/f_hz"),
+                    sigma_hz=get(f"{group}/sigma_hz"),
+                    good=get(f"{group}/good").astype(bool),
                 )
             )
         data = cls(
@@ -279,10 +287,16 @@ def check_shapes(fixed: tuple[int, ...], trolley: Iterable[tuple[int, ...]], *, 
     """Refuse readings with another number of probes."""
     if len(fixed) != 2 or fixed[1] != N_FIXED_PROBES:
         raise DataError(
-            "the fixed-probe table has the wrong shape", where=where, expected=f"(n, {N_FIXED_PROBES})", found=str(fixed)
+            "the fixed-probe table has the wrong shape",
+            where=where,
+            expected=f"(n, {N_FIXED_PROBES})",
+            found=str(fixed),
         )
     for k, shape in enumerate(trolley):
         if len(shape) != 2 or shape[1] != N_TROLLEY_PROBES:
             raise DataError(
-                f"trolley run {k} has the wrong shape", where=where, expected=f"(n, {N_TROLLEY_PROBES})", found=str(shape)
+                f"trolley run {k} has the wrong shape",
+                where=where,
+                expected=f"(n, {N_TROLLEY_PROBES})",
+                found=str(shape),
             )

@@ -8,6 +8,7 @@ calibrated trolley maps → synchronisation per station and run → tracking →
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any, Final
 
 import numpy as np
@@ -46,6 +47,8 @@ class PreparedDataset:
 
     Attributes
     ----------
+    runs
+        The trolley runs with frequencies.
     grid
         The grid and the quality of the fixed probes; the readings themselves (large) are dropped.
     maps
@@ -63,6 +66,7 @@ class PreparedDataset:
     """
 
     data: FieldData
+    runs: tuple[TrolleyRun, ...]
     grid: FixedGrid
     maps: tuple[TrolleyMap, ...]
     constants: ProbeConstants
@@ -77,15 +81,19 @@ class PreparedDataset:
     trolley_sigma_hz: float
     warnings: tuple[str, ...]
 
+    def recorded(self) -> FieldData:
+        """Return the recorded data with the extracted trolley runs, ready to be stored."""
+        return replace(self.data, trolley=self.runs)
+
     @property
     def run_time_s(self) -> FloatArray:
         """Mean time of each run."""
-        return self.sync_time_s.mean(axis=1)
+        return np.asarray(self.sync_time_s.mean(axis=1))
 
     @property
     def ring_offsets_hz(self) -> FloatArray:
         """Change of the ring-mean offset between successive runs."""
-        return np.diff(self.sync_hz @ _extent_weights())
+        return np.asarray(np.diff(self.sync_hz @ _extent_weights()))
 
 
 @dataclass(frozen=True)
@@ -102,7 +110,7 @@ class FieldTracking:
 
 def _extent_weights() -> FloatArray:
     edges = station_edges_deg()
-    return (edges[:, 1] - edges[:, 0]) / 360.0
+    return np.asarray((edges[:, 1] - edges[:, 0]) / 360.0)
 
 
 def profile_of(section: FieldSection) -> MuonProfile:
@@ -136,9 +144,10 @@ def prepare_dataset(
         common_ppb=section.calibration.common_ppb,
     )
     runs = tuple(
-        extract_frequencies(run, settings.model, settings.window, executor=executor, quiet=quiet) for run in data.trolley
+        extract_frequencies(run, settings.model, settings.window, executor=executor, quiet=quiet)
+        for run in data.trolley
     )
-    if any(b.time_s[0] <= a.time_s[-1] for a, b in zip(runs[:-1], runs[1:], strict=True)):
+    if any(b.time_s[0] <= a.time_s[-1] for a, b in pairwise(runs)):
         raise DataError("trolley runs are not in order of time", where=data.name)
     maps = tuple(
         make_map(run, constants.constants_hz, constants.temperature_c, where=f"{data.name}, trolley run {k}")
@@ -146,7 +155,9 @@ def prepare_dataset(
     )
     raw = _grid(data, runs, settings.bin_s)
     if raw.dead:
-        warnings.append(f"{len(raw.dead)} dead fixed probes replaced by their neighbours: {', '.join(map(str, raw.dead))}")
+        warnings.append(
+            f"{len(raw.dead)} dead fixed probes replaced by their neighbours: {', '.join(map(str, raw.dead))}"
+        )
     noisy = np.flatnonzero((raw.bad_fraction > 0.05) & (raw.bad_fraction <= 0.5))
     if noisy.size:
         warnings.append(f"fixed probes with more than 5 % bad readings: {', '.join(map(str, noisy))}")
@@ -161,12 +172,17 @@ def prepare_dataset(
     extent = _extent_weights()
     trolley_sigma = float(np.nanmedian([np.nanmedian(run.sigma_hz) for run in runs]))
     per_bin = np.median(grid.noise_hz) / np.sqrt(max(1.0, settings.bin_s / data.fixed_cycle_s))
-    ring_gain = np.sqrt(((extent[:, None] * np.einsum("sip,si->sp", station_algebra().from_probes, at_stations)).sum(axis=0) ** 2).sum())
+    ring_gain = np.sqrt(
+        ((extent[:, None] * np.einsum("sip,si->sp", station_algebra().from_probes, at_stations)).sum(axis=0) ** 2).sum()
+    )
     # A station is synchronised over the bins the trolley needs for it: its share of a pass.
     bins = max(1.0, section.trolley.pass_s / N_STATIONS / settings.bin_s)
-    noise = np.hypot(ring_gain * per_bin / np.sqrt(bins), trolley_sigma / np.sqrt(sum(len(m.time_s) for m in maps) / len(maps)))
+    noise = np.hypot(
+        ring_gain * per_bin / np.sqrt(bins), trolley_sigma / np.sqrt(sum(len(m.time_s) for m in maps) / len(maps))
+    )
     return PreparedDataset(
         data=data,
+        runs=runs,
         grid=replace(grid, f_hz=np.zeros((0, 0))),
         maps=maps,
         constants=constants,
@@ -227,7 +243,11 @@ def _check_agreement(name: str, grid: FixedGrid, maps: tuple[TrolleyMap, ...]) -
 
 
 def _synchronise(
-    time_s: FloatArray, station: NDArray[np.float32], fixed_field: FloatArray, maps: tuple[TrolleyMap, ...], profile: MuonProfile
+    time_s: FloatArray,
+    station: NDArray[np.float32],
+    fixed_field: FloatArray,
+    maps: tuple[TrolleyMap, ...],
+    profile: MuonProfile,
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Return offsets (n_run, 72), their times, and the offsets by moment (n_run, 72, 5)."""
     edges = station_edges_deg()
@@ -266,7 +286,9 @@ def finish_dataset(
     data, grid = prepared.data, prepared.grid
     counts = rebin_counts(data.muon_time_s, data.muon_counts, grid.edges_s)
     if not counts.sum() > 0 or not np.isfinite(data.muon_counts).all() or (data.muon_counts < 0).any():
-        raise DataError("the muon counts that weigh the field in time are empty, negative or not finite", where=data.name)
+        raise DataError(
+            "the muon counts that weigh the field in time are empty, negative or not finite", where=data.name
+        )
     warnings = list(prepared.warnings)
     extent = _extent_weights()
     noise_variance = prepared.sync_noise_hz**2
@@ -298,7 +320,9 @@ def finish_dataset(
 def _track(section: FieldSection, prepared: PreparedDataset, rate: float, noise_variance: float) -> Track:
     time = prepared.grid.time_s
     if section.analysis.tracking == "kalman" and len(prepared.maps) > 1:
-        return kalman_smoother(prepared.run_time_s, prepared.sync_hz, time, rate=max(rate, 1e-12), noise_variance=noise_variance)
+        return kalman_smoother(
+            prepared.run_time_s, prepared.sync_hz, time, rate=max(rate, 1e-12), noise_variance=noise_variance
+        )
     return linear_track(prepared.run_time_s, prepared.sync_hz, time)
 
 
@@ -365,34 +389,37 @@ def _budget(
         closed_orbit_mm=section.muons.closed_orbit_sigma_mm,
     )
     # A displaced trolley assigns the field of x + dx to x.
-    shifted = [_position_effect(ring, k, d) for d in ((section.trolley.position_sigma_mm, 0.0), (0.0, section.trolley.position_sigma_mm))]
+    shifted = [
+        _position_effect(ring, k, d)
+        for d in ((section.trolley.position_sigma_mm, 0.0), (0.0, section.trolley.position_sigma_mm))
+    ]
     table = nmr_table("trolley_calibration")
-    difference = np.mean([m_run.temperature_c.mean() for m_run in _runs(prepared)]) - constants.temperature_c
+    difference = np.mean([m_run.temperature_c.mean() for m_run in prepared.runs]) - constants.temperature_c
     temperature = float(table["temperature_sigma_ppb_per_degC"]) * abs(float(difference))
     gap = max(m.largest_gap_deg for m in maps)
+    position_ppb = float(np.hypot(shifted[0], shifted[1])) / ppb
+    mean_ppb = float(np.hypot(muons["radial position"], muons["vertical position"])) / ppb
+    width_ppb = float(np.hypot(muons["radial width"], muons["vertical width"])) / ppb
+    trolley_ppb = float(np.hypot(probes, constants.common_ppb))
     rows = [
         ("extraction", _extraction_ppb(section, prepared), False, "frequency extraction (gradients)", "computed"),
         ("absolute_calibration", constants.absolute_ppb, True, "absolute calibration of the plunging probe", "source"),
-        ("trolley_calibration", float(np.hypot(probes, constants.common_ppb)), True, "calibration of the trolley probes", "unverified"),
-        ("trolley_position", float(np.hypot(*shifted)) / ppb, True, "transverse position of the trolley", "computed"),
+        ("trolley_calibration", trolley_ppb, True, "calibration of the trolley probes", "unverified"),
+        ("trolley_position", position_ppb, True, "transverse position of the trolley", "computed"),
         ("trolley_temperature", temperature, True, "temperature of the trolley", "unverified"),
         ("azimuth_coverage", _coverage_ppb(gap), False, "azimuthal coverage of the map", "derived"),
         ("synchronisation", endpoint_hz / ppb, False, "synchronisation noise and footprint", "computed"),
         ("tracking", walk_hz / ppb, False, "tracking between trolley runs", "computed"),
-        ("muon_position", float(np.hypot(muons["radial position"], muons["vertical position"])) / ppb, True, "alignment of the muon profile", "computed"),
-        ("muon_width", float(np.hypot(muons["radial width"], muons["vertical width"])) / ppb, True, "width of the muon profile", "computed"),
+        ("muon_position", mean_ppb, True, "alignment of the muon profile", "computed"),
+        ("muon_width", width_ppb, True, "width of the muon profile", "computed"),
         ("closed_orbit", muons["closed orbit"] / ppb, True, "closed orbit", "computed"),
-    ]  # fmt: skip
+    ]
     field_rows = [BudgetRow(n, s, c, "field", label, status) for n, s, c, label, status in rows]
     return (
         *field_rows,
         BudgetRow("B_k", kick.sigma_ppb, True, "transient", "kicker transient B_k", "unverified"),
         BudgetRow("B_q", quad.sigma_ppb, True, "transient", "quadrupole transient B_q", "unverified"),
     )
-
-
-def _runs(prepared: PreparedDataset) -> tuple[Any, ...]:
-    return prepared.data.trolley
 
 
 def _position_effect(ring_hz: FloatArray, k: FloatArray, shift_mm: tuple[float, float]) -> float:
@@ -412,10 +439,11 @@ def _extraction_ppb(section: FieldSection, prepared: PreparedDataset) -> float:
     keep = np.concatenate([[True], np.diff(s) > 1e-6])
     gradient = np.gradient(dipole[keep], s[keep])
     curvature = np.gradient(gradient, s[keep]) / 2
+    # Rounded, so that datasets of one magnet share the computation.
     return abs(
         gradient_bias_ppb(
-            float(np.median(np.abs(gradient))),
-            float(np.median(np.abs(curvature))),
+            round(float(np.percentile(np.abs(gradient), 90)), 1),
+            round(float(np.percentile(np.abs(curvature), 90)), 2),
             section.analysis.model,
             section.analysis.window,
         )
@@ -423,7 +451,7 @@ def _extraction_ppb(section: FieldSection, prepared: PreparedDataset) -> float:
 
 
 def _coverage_ppb(gap_deg: float) -> float:
-    """Return the uncertainty of the azimuthal mean from its largest gap: 0.5° cost 2 ppb (TRFP), the regular step nothing."""
+    """Return the uncertainty of the azimuthal mean from its largest gap: 0.5° cost 2 ppb, the regular step nothing."""
     return 2.0 * max(gap_deg - 0.35, 0.0) / 0.5
 
 

@@ -22,15 +22,23 @@ FloatArray = NDArray[np.float64]
 def absolute_table(reference_c: float = 34.7) -> list[dict[str, Any]]:
     """Return the talk's table of the plunging probe, computed over its range of water temperatures.
 
-    The range is the one that the talk's δ^T implies, T = T_r + δ^T/s. Each row has ``symbol``, ``low_ppb``, ``high_ppb``,
-    ``sigma_ppb`` and the published numbers beside; the last row is the total.
+    The range is the one that the talk's δ^T implies, T = T_r + δ^T/s. Each row has ``symbol``, ``low_ppb``,
+    ``high_ppb``, ``sigma_ppb`` and the published numbers beside; the last row is the total.
     """
     slope = published("constants.external.shielding_slope").value
     ends = published("experiment.e989.run1.calibration_probe.shielding_T").value
     assert isinstance(slope, float)
     assert isinstance(ends, tuple)
     low, high = (plunging_probe_correction(reference_c + end * 1e-9 / slope, reference_c) for end in ends)
-    keys = ("shielding_T", "bulk_susceptibility", "material", "water_holder", "radiation_damping", "proton_dipolar", "total")
+    keys = (
+        "shielding_T",
+        "bulk_susceptibility",
+        "material",
+        "water_holder",
+        "radiation_damping",
+        "proton_dipolar",
+        "total",
+    )
     rows: list[dict[str, Any]] = []
     for key, symbol in zip(keys, [*low.rows, "total"], strict=True):
         entry = published(f"experiment.e989.run1.calibration_probe.{key}")
@@ -120,14 +128,20 @@ def calibrate_trolley(
         Wrong shapes, NaN, impossible gradients.
     """
     n_reading = campaign.swap_f_hz.shape[1] if campaign.swap_f_hz.ndim == 2 else 0
-    if campaign.swap_f_hz.shape != (N_TROLLEY_PROBES, n_reading) or campaign.imposed_hz.shape != (N_TROLLEY_PROBES, 3, 2):
+    if campaign.swap_f_hz.shape != (N_TROLLEY_PROBES, n_reading) or campaign.imposed_hz.shape != (
+        N_TROLLEY_PROBES,
+        3,
+        2,
+    ):
         raise DataError(
             "the calibration campaign has the wrong shape",
             expected="(17, n) swaps and (17, 3, 2) gradients",
             found=f"{campaign.swap_f_hz.shape} and {campaign.imposed_hz.shape}",
         )
     if not (np.isfinite(campaign.swap_f_hz).all() and np.isfinite(campaign.imposed_hz).all()):
-        raise DataError("the calibration campaign holds readings that are not finite", where="swaps or imposed gradients")
+        raise DataError(
+            "the calibration campaign holds readings that are not finite", where="swaps or imposed gradients"
+        )
     if (campaign.imposed_gradient_hz_per_mm == 0).any():
         raise DataError("an imposed gradient is zero: the probes cannot be aligned with it")
     correction = plunging_probe_correction(campaign.water_temperature_c, reference_c)
@@ -139,7 +153,8 @@ def calibrate_trolley(
     sigma_q = np.sqrt(2) * campaign.imposed_sigma_hz / np.abs(campaign.imposed_gradient_hz_per_mm)
     gradient_sigma = 0.1 * np.abs(campaign.shim_gradient_hz_per_mm)
     alignment = np.sqrt(
-        ((campaign.shim_gradient_hz_per_mm * sigma_q) ** 2).sum(axis=1) + ((gradient_sigma * misalignment) ** 2).sum(axis=1)
+        ((campaign.shim_gradient_hz_per_mm * sigma_q) ** 2).sum(axis=1)
+        + ((gradient_sigma * misalignment) ** 2).sum(axis=1)
     )
     constants, statistical = np.empty(N_TROLLEY_PROBES), np.empty(N_TROLLEY_PROBES)
     chi2 = 0.0

@@ -138,7 +138,7 @@ def _solve(
     normal: NDArray[np.float64],
     dense: NDArray[np.float64],
 ) -> float:  # pragma: no cover - compiled
-    """Solve the weighted least squares from the sums; put coefficient of xᵖ in dense[p], return the slope's variance."""
+    """Solve the weighted least squares; put the coefficient of xᵖ in dense[p], return the slope's variance."""
     p = powers.size
     slope = 0
     for i in range(p):
@@ -245,8 +245,8 @@ def demodulate(
 ) -> None:  # pragma: no cover - compiled
     """Extract frequencies; columns of ``out`` are :data:`OUTPUTS`. ``keep_*`` receive the phasors if not empty.
 
-    ``pulse`` and ``dead`` in samples; ``known_noise`` per FID [ADC], NaN where it shall be estimated; ``template`` phases
-    of the blocks (block_long) to subtract, may be empty.
+    ``pulse`` and ``dead`` in samples; ``known_noise`` per FID [ADC], NaN where it shall be estimated; ``template``
+    phases of the blocks (block_long) to subtract, may be empty.
     """
     n_fid, n = records.shape
     first = int(np.ceil(pulse + dead))

@@ -30,9 +30,9 @@ def gradient_bias_ppb(
     """
     record = record_format(probe)
     tau = (np.arange(record.n_samples) - record.pulse_sample) / record.fs_hz
-    g, _ = envelope(probe_sample(probe), tau, t2_ms, gradient_hz_per_mm, curvature_hz_per_mm2)
-    carriers = np.repeat(np.linspace(49.3e3, 50.9e3, 9), 8)
-    phases = np.tile(np.arange(8) * np.pi / 4, 9)
+    g, _ = envelope(probe_sample(probe, slices=101), tau, t2_ms, gradient_hz_per_mm, curvature_hz_per_mm2)
+    carriers = np.repeat(np.linspace(49.3e3, 50.9e3, 5), 4)
+    phases = np.tile(np.arange(4) * np.pi / 2, 5)
     angle = 2 * np.pi * carriers[:, None] * tau + phases[:, None]
     records = record.amplitude_adc * (g.real * np.cos(angle) - g.imag * np.sin(angle))
     result = frequency(records, record.fs_hz, record.t_pulse_s, model, window, noise_adc=1.0)

@@ -1,8 +1,8 @@
 """The trolley's magnetic image in the fixed probes it passes, and its removal.
 
-While the trolley is near a station its probes read the image as well. There the readings are replaced by the mean motion
-of the stations far from the trolley plus a straight line that joins the station's own behaviour before and after. At the
-ends of a pass, where one side is missing, the line becomes a constant: no extrapolated polynomial.
+While the trolley is near a station its probes read the image as well. There the readings are replaced by the mean
+motion of the stations far from the trolley plus a straight line that joins the station's own behaviour before and
+after. At the ends of a pass, where one side is missing, the line becomes a constant: no extrapolated polynomial.
 """
 
 from __future__ import annotations
@@ -105,4 +105,3 @@ def _bridge(
         side = np.flatnonzero(~hidden)
     level = rest[side].mean(axis=0) if side.size else np.zeros(rest.shape[1])
     return np.broadcast_to(level, (len(inside), rest.shape[1]))
-

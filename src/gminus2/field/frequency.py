@@ -2,8 +2,9 @@
 
 Which model to use: ``odd5`` (default) is unbiased in a field gradient and costs a factor 1.6 against a pure line in
 statistics; ``p1`` where the field is homogeneous; ``template`` for tracking a probe with itself (best precision, a
-constant offset that the synchronisation with the trolley absorbs); ``p3`` and ``p5`` are full polynomials, for comparison
-with others. :mod:`gminus2.field.reference_estimators` holds zero crossing, Hilbert transform and more to compare with.
+constant offset that the synchronisation with the trolley absorbs); ``p3`` and ``p5`` are full polynomials, for
+comparison with others. :mod:`gminus2.field.reference_estimators` holds zero crossing, Hilbert transform and more to
+compare with.
 """
 
 from __future__ import annotations
@@ -44,7 +45,13 @@ class Flag(IntFlag):
 
 #: Flags that make a frequency unusable; the others are warnings.
 FATAL: Final = (
-    Flag.NOT_FINITE | Flag.NO_SIGNAL | Flag.LOW_AMPLITUDE | Flag.SATURATION | Flag.SPIKE | Flag.BAD_FIT | Flag.OUT_OF_BAND
+    Flag.NOT_FINITE
+    | Flag.NO_SIGNAL
+    | Flag.LOW_AMPLITUDE
+    | Flag.SATURATION
+    | Flag.SPIKE
+    | Flag.BAD_FIT
+    | Flag.OUT_OF_BAND
 )
 
 
@@ -132,7 +139,7 @@ def _checked(records: ArrayLike) -> tuple[NDArray[Any], NDArray[np.bool_]]:
     if y.dtype.kind not in "iuf":
         raise DataError("FIDs must be numbers", found=str(y.dtype))
     real = np.ascontiguousarray(y, dtype=np.float64)
-    return real, np.isfinite(real).all(axis=1)
+    return real, np.asarray(np.isfinite(real).all(axis=1))
 
 
 def _check_arguments(model: str, fs_hz: float, t_pulse_s: float, block: int, f_start: NDArray[np.float64]) -> None:
@@ -191,7 +198,8 @@ def frequency(
     Raises
     ------
     ConfigError, DataError
-        Unknown model, impossible arguments or shapes. Bad single records do not raise: they come back as NaN with flags.
+        Unknown model, impossible arguments or shapes. Bad single records do not raise: they come back as NaN with
+        flags.
     """
     y, finite = _checked(records)
     start = np.ascontiguousarray(np.broadcast_to(np.asarray(f_start_hz, dtype=np.float64), (len(y),)))
@@ -256,7 +264,10 @@ def _flags(
         mark(Flag.NODE, c["rebound"] > 0.1 + 6 * c["noise_adc"] / (c["amplitude_adc"] * np.sqrt(c["block"] / 2)) + 0.37)
         mark(Flag.OUT_OF_BAND, np.abs(c["f_hz"] - start) > band_hz)
         mark(Flag.SPIKE, c["worst_residual"] > 8.0)
-        mark(Flag.BAD_FIT, c["chi2"] > c["n_dof"] + 8 * np.sqrt(2 * c["n_dof"] + 2 * c["n_dof"] ** 2 / c["noise_dof"]) + 8)
+        mark(
+            Flag.BAD_FIT,
+            c["chi2"] > c["n_dof"] + 8 * np.sqrt(2 * c["n_dof"] + 2 * c["n_dof"] ** 2 / c["noise_dof"]) + 8,
+        )
         if model == "odd5":
             mark(Flag.GRADIENT_LIMITED, np.abs(c["f_hz"] - c["f_odd3_hz"]) > 3 * c["sigma_hz"])
         if y.dtype == np.int16:
@@ -275,8 +286,8 @@ def make_template(
 ) -> PhaseTemplate:
     """Average the residual phase of one probe over many FIDs (at least 50; 200 or more advised).
 
-    Each FID is demodulated at its own ``odd5`` frequency, its phasors are turned to the phase of its first block and added;
-    the argument of the sum is the template, up to where the sum falls below ``window`` of its peak.
+    Each FID is demodulated at its own ``odd5`` frequency, its phasors are turned to the phase of its first block and
+    added; the argument of the sum is the template, up to where the sum falls below ``window`` of its peak.
     """
     y, _ = _checked(records)
     if len(y) < 50:

@@ -89,6 +89,13 @@ def _mark_outliers(
             if not np.isfinite(v):
                 good[k, p] = False
                 continue
+            if 0 < k < n - 1:
+                # Close to both neighbours is close to their median: no need to sort.
+                before = abs(v - (np.float64(f[k - 1, p]) - common[k - 1]))
+                after = abs(v - (np.float64(f[k + 1, p]) - common[k + 1]))
+                if before <= 0.5 * limit[p] and after <= 0.5 * limit[p]:
+                    good[k, p] = True
+                    continue
             m = 0
             for i in range(first, last):
                 w = np.float64(f[i, p]) - common[i]
@@ -177,7 +184,9 @@ def grid_fixed_probes(
     total, previous = 0, -np.inf
     for time, f in source.chunks():
         if f.ndim != 2 or f.shape[1] != N_FIXED_PROBES:
-            raise DataError("fixed-probe readings have the wrong shape", expected=f"(n, {N_FIXED_PROBES})", found=str(f.shape))
+            raise DataError(
+                "fixed-probe readings have the wrong shape", expected=f"(n, {N_FIXED_PROBES})", found=str(f.shape)
+            )
         if len(time) and (time[0] <= previous or (np.diff(time) <= 0).any()):
             raise DataError("the times of the fixed-probe readings do not increase", where=f"after reading {total}")
         previous = float(time[-1])
@@ -201,7 +210,9 @@ def grid_fixed_probes(
     dead = tuple(int(p) for p in np.flatnonzero(empty | (bad > 0.5 * total)))
     if len(dead) > N_FIXED_PROBES // 3:
         raise DataError(
-            "too many fixed probes are dead", expected=f"at most {N_FIXED_PROBES // 3}", found=f"{len(dead)} of {N_FIXED_PROBES}"
+            "too many fixed probes are dead",
+            expected=f"at most {N_FIXED_PROBES // 3}",
+            found=f"{len(dead)} of {N_FIXED_PROBES}",
         )
     return FixedGrid(edges_s, grid, bad / total, noise, dead)
 
@@ -220,8 +231,8 @@ def _noise(f: NDArray[np.float32]) -> FloatArray:
 def fill_dead_probes(grid: FixedGrid) -> FixedGrid:
     """Give a dead probe the motion of the probes at the same place of the neighbouring stations.
 
-    The synchronisation with the trolley absorbs any constant; what counts is the change. Short gaps of living probes are
-    bridged linearly in time. The grid's array is changed in place (it may be large) and returned.
+    The synchronisation with the trolley absorbs any constant; what counts is the change. Short gaps of living probes
+    are bridged linearly in time. The grid's array is changed in place (it may be large) and returned.
 
     Raises
     ------
@@ -247,7 +258,9 @@ def fill_dead_probes(grid: FixedGrid) -> FixedGrid:
                         donors.append((distance, donor))
                         break
         if not donors:
-            raise DataError("no living neighbour for a dead fixed probe", where=f"probe {p} ({name} of station {index})")
+            raise DataError(
+                "no living neighbour for a dead fixed probe", where=f"probe {p} ({name} of station {index})"
+            )
         weight = np.array([1.0 / distance for distance, _ in donors])
         motion = np.stack([f[:, d] for _, d in donors])
         f[:, p] = weight @ motion / weight.sum()

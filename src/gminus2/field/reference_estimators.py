@@ -1,4 +1,4 @@
-"""Other ways to get a frequency from an FID, to compare with: zero crossings, Hilbert phase, spectral peak, matrix pencil.
+"""Other ways to get a frequency from an FID: zero crossings, Hilbert phase, spectral peak, matrix pencil.
 
 None of them is as good as :func:`gminus2.field.frequency.frequency` (``docs/benchmarks/fid.md`` has the figures), but
 they err differently. All take records of shape (n_fid, n_sample) and return frequencies [Hz] of shape (n_fid,), NaN
@@ -79,7 +79,7 @@ def zero_crossing(
     f_start_hz: float = 50e3,
     dead_s: float = 60e-6,
 ) -> NDArray[np.float64]:
-    """Count zero crossings with linear interpolation: f = (N − 1)/(2 Δt). The baseline is the mean of the last tenth."""
+    """Count interpolated zero crossings: f = (N − 1)/(2 Δt). The baseline is the mean of the last tenth."""
     y = np.atleast_2d(np.asarray(records))
     out = np.full(len(y), np.nan)
     first = int(np.ceil((t_pulse_s + dead_s) * fs_hz))
@@ -144,7 +144,7 @@ def hilbert(
 def lorentz(
     records: ArrayLike, fs_hz: float, t_pulse_s: float, *, band_hz: tuple[float, float] = (40e3, 60e3), pad: int = 4
 ) -> NDArray[np.float64]:
-    """Return the vertex of 1/PSD (a parabola for a Lorentzian) through the three highest points of the padded spectrum."""
+    """Return the vertex of 1/PSD (a parabola for a Lorentzian) through the highest points of the padded spectrum."""
     y = np.atleast_2d(np.asarray(records, dtype=np.float64))
     cut = y[:, int(np.ceil(t_pulse_s * fs_hz)) :]
     size = pad * cut.shape[1]
@@ -163,15 +163,13 @@ def lorentz(
 def matrix_pencil(
     records: ArrayLike, fs_hz: float, t_pulse_s: float, *, terms: int = 1, n_block: int = 64, dead_s: float = 60e-6
 ) -> NDArray[np.float64]:
-    """Fit a sum of damped exponentials to the demodulator's phasors (SVD matrix pencil): ω(0) = Im Σ a_k s_k / Σ a_k."""
+    """Fit damped exponentials to the demodulator's phasors (SVD matrix pencil): ω(0) = Im Σ a_k s_k / Σ a_k."""
     y = np.atleast_2d(np.asarray(records))
     first = int(np.ceil((t_pulse_s + dead_s) * fs_hz))
     block = max(40, (y.shape[1] - first) // n_block)
     shape = (len(y), (y.shape[1] - first) // block)
     re, im = np.zeros(shape), np.zeros(shape)
-    result = frequency(
-        y, fs_hz, t_pulse_s, "p1", 0.1, dead_s=dead_s, block=block, short_block=block, phasors=(re, im)
-    )
+    result = frequency(y, fs_hz, t_pulse_s, "p1", 0.1, dead_s=dead_s, block=block, short_block=block, phasors=(re, im))
     centre, step = (first + 0.5 * (block - 1)) / fs_hz - t_pulse_s, block / fs_hz
     half = shape[1] // 2
     out = np.full(len(y), np.nan)

@@ -17,7 +17,14 @@ from numpy.typing import NDArray
 
 from gminus2.errors import DataError
 from gminus2.physics.multipoles import R0_MM, TRACKED, basis
-from gminus2.physics.probes import N_FIXED_PROBES, N_STATIONS, Station, fixed_probe_basis, station_azimuths_deg, stations
+from gminus2.physics.probes import (
+    N_FIXED_PROBES,
+    N_STATIONS,
+    Station,
+    fixed_probe_basis,
+    station_azimuths_deg,
+    stations,
+)
 
 __all__ = [
     "StationAlgebra",
@@ -41,7 +48,7 @@ def station_matrix(station: Station) -> NDArray[np.float64]:
     sign_x = {"I": -1.0, "M": 0.0, "O": 1.0}
     top = np.array([1.0 if name[0] == "T" else -1.0 for name in station.names])
     side = np.array([sign_x[name[1]] for name in station.names])
-    rows = dict.fromkeys(TRACKED, np.zeros(len(top)))
+    rows: dict[str, NDArray[np.float64]] = dict.fromkeys(TRACKED, np.zeros(len(top)))
     n = len(top)
     if station.is_six:
         rows["D"] = np.ones(n) / 6
@@ -51,7 +58,7 @@ def station_matrix(station: Station) -> NDArray[np.float64]:
         rows["SS"] = top * side * R0_MM**2 / (8 * _X * _Y)
     else:
         middle = side == 0
-        rows["D"] = middle / 2.0
+        rows["D"] = np.where(middle, 0.5, 0.0)
         # One pair per row (top, bottom): outer minus inner member of the pair.
         outward = np.zeros(n)
         for row in (1.0, -1.0):
@@ -126,7 +133,7 @@ def station_algebra() -> StationAlgebra:
     for station in stations():
         if not station.is_six:
             before, after, weight = _neighbours(station.index, six)
-            local[station.index][_NS] = (1 - weight) * true_ns[before] + weight * true_ns[after]
+            local[station.index][_NS] = np.asarray((1 - weight) * true_ns[before] + weight * true_ns[after])
     from_probes = np.einsum("sij,sjp->sip", jacobians, local)
     from_probes.setflags(write=False)
     return StationAlgebra(from_probes, fixed_probe_basis())

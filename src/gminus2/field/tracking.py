@@ -1,8 +1,9 @@
 """From one trolley run to the next: synchronisation offsets, their interpolation, and its error.
 
-Fixed probes follow the field between trolley runs up to a random walk of rate q [Hz²/s]. Interpolating its values at the
-runs linearly leaves a Brownian bridge. A Kalman smoother (Gaussian process with Brownian covariance) uses all runs and
-their end-point noise; between noiseless runs it *is* the linear interpolation. Formulas: ``docs/physics/field.md`` §7.
+Fixed probes follow the field between trolley runs up to a random walk of rate q [Hz²/s]. Interpolating its values at
+the runs linearly leaves a Brownian bridge. A Kalman smoother (Gaussian process with Brownian covariance) uses all
+runs and their end-point noise; between noiseless runs it *is* the linear interpolation. Formulas:
+``docs/physics/field.md`` §7.
 """
 
 from __future__ import annotations
@@ -36,7 +37,12 @@ def bridge_sigma(rate: float, duration: float, *, one_sided: bool = False) -> fl
 
 
 def walk_rate(
-    offsets: FloatArray, durations_s: FloatArray, noise_variance: float, *, prior_rate: float = 0.0, prior_pairs: int = 0
+    offsets: FloatArray,
+    durations_s: FloatArray,
+    noise_variance: float,
+    *,
+    prior_rate: float = 0.0,
+    prior_pairs: int = 0,
 ) -> tuple[float, float]:
     """Return the rate q = ⟨(d² − σ₁² − σ₂²)/T⟩ of a walk and its relative standard error (of q).
 

@@ -17,16 +17,22 @@ from gminus2.data.nmr import KickerCampaign, QuadCampaign
 from gminus2.errors import DataError
 from gminus2.physics.probes import nmr_table
 
-__all__ = ["GAMMA_TAU_US", "TransientResult", "decay_kernel", "fit_kernel", "kicker_correction", "quad_correction", "response"]
+__all__ = [
+    "GAMMA_TAU_US",
+    "TransientResult",
+    "decay_kernel",
+    "fit_kernel",
+    "kicker_correction",
+    "quad_correction",
+    "response",
+]
 
 FloatArray = NDArray[np.float64]
 #: γ τ of muons at the magic momentum [µs].
 GAMMA_TAU_US = 29.3034 * 2.1969811
 
 
-def fit_kernel(
-    time_us: FloatArray, start_us: float, end_us: float, gamma_tau_us: float = GAMMA_TAU_US
-) -> FloatArray:
+def fit_kernel(time_us: FloatArray, start_us: float, end_us: float, gamma_tau_us: float = GAMMA_TAU_US) -> FloatArray:
     """Return K(t) [1/µs] of a fit from ``start_us`` to ``end_us``; zero outside. ∫K dt = 1.
 
     Closed form with u = (t − start)/γτ, U the length in γτ: moments of e^{−u} over [u, U].
@@ -43,9 +49,7 @@ def fit_kernel(
     return above / variance / gamma_tau_us
 
 
-def decay_kernel(
-    time_us: FloatArray, start_us: float, end_us: float, gamma_tau_us: float = GAMMA_TAU_US
-) -> FloatArray:
+def decay_kernel(time_us: FloatArray, start_us: float, end_us: float, gamma_tau_us: float = GAMMA_TAU_US) -> FloatArray:
     """Return the weight [1/µs] of the decay-weighted mean over the fit range."""
     t = np.asarray(time_us, dtype=np.float64)
     inside = (t >= start_us) & (t <= end_us)
@@ -78,7 +82,8 @@ def response(
     density /= density.sum()
     position = np.clip(np.searchsorted(time_us, fine) - 1, 0, len(time_us) - 2)
     w = np.clip((fine - time_us[position]) / (time_us[position + 1] - time_us[position]), 0.0, 1.0)
-    weight = np.bincount(position, density * (1 - w), len(time_us)) + np.bincount(position + 1, density * w, len(time_us))
+    weight: FloatArray = np.asarray(np.bincount(position, density * (1 - w), len(time_us)), dtype=np.float64)
+    weight += np.bincount(position + 1, density * w, len(time_us))
     return np.asarray(delta @ weight), weight
 
 
@@ -107,7 +112,9 @@ class TransientResult:
         return math.hypot(self.statistical_ppb, self.systematic_ppb)
 
 
-def _both(time_us: FloatArray, delta: FloatArray, start: float, end: float, average: str) -> tuple[FloatArray, FloatArray]:
+def _both(
+    time_us: FloatArray, delta: FloatArray, start: float, end: float, average: str
+) -> tuple[FloatArray, FloatArray]:
     chosen, _ = response(time_us, delta, start, end, average=average)
     mean, _ = response(time_us, delta, start, end, average="decay")
     return chosen, mean
@@ -145,7 +152,7 @@ def kicker_correction(
 def quad_correction(
     campaign: QuadCampaign, start_us: float, end_us: float, *, offset_ppb: float, average: str = "kernel"
 ) -> TransientResult:
-    """Return B_q = f_ring ⟨K ∘ ΔB/B⟩ over bunches and spots; the scatter between the few spots is its statistical error.
+    """Return B_q = f_ring ⟨K ∘ ΔB/B⟩ over bunches and spots; the scatter between spots is its statistical error.
 
     Parameters
     ----------

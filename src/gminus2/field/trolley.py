@@ -16,7 +16,15 @@ from gminus2.physics.multipoles import MOMENTS, basis
 from gminus2.physics.nmr import F_PROTON_HZ
 from gminus2.physics.probes import N_TROLLEY_PROBES, nmr_table, trolley_positions_mm
 
-__all__ = ["MultipoleFit", "TrolleyMap", "extract_frequencies", "find_swapped_probes", "fit_multipoles", "make_map", "multipole_gain"]
+__all__ = [
+    "MultipoleFit",
+    "TrolleyMap",
+    "extract_frequencies",
+    "find_swapped_probes",
+    "fit_multipoles",
+    "make_map",
+    "multipole_gain",
+]
 
 FloatArray = NDArray[np.float64]
 #: FIDs per task: 32 MB of records.
@@ -105,7 +113,9 @@ def extract_frequencies(
     source, record = run.source, run.source.record
     n, expected = source.n_fid, len(run.time_s) * N_TROLLEY_PROBES
     if n != expected:
-        raise DataError("a trolley run has the wrong number of FIDs", expected=f"{expected} (17 per reading)", found=str(n))
+        raise DataError(
+            "a trolley run has the wrong number of FIDs", expected=f"{expected} (17 per reading)", found=str(n)
+        )
 
     def one(first: int) -> tuple[FloatArray, FloatArray, NDArray[np.bool_]]:
         records = source.batch(first, min(first + BATCH, n))
@@ -134,7 +144,9 @@ def fit_multipoles(f_hz: FloatArray, good: NDArray[np.bool_], names: tuple[str, 
     for k in np.flatnonzero(~complete):
         use = good[k]
         if use.sum() < len(names) or np.linalg.matrix_rank(design[use]) < len(names):
-            raise DataError("too few good trolley probes for the fit", where=f"reading {k}", found=f"{int(use.sum())} probes")
+            raise DataError(
+                "too few good trolley probes for the fit", where=f"reading {k}", found=f"{int(use.sum())} probes"
+            )
         moments[k] = np.linalg.lstsq(design[use], f_hz[k, use], rcond=None)[0]
     residual = np.where(good, f_hz - moments @ design.T, np.nan)
     return MultipoleFit(names, moments, residual)
@@ -201,7 +213,10 @@ def make_map(
     """
     if run.f_hz.ndim != 2 or run.f_hz.shape[1] != N_TROLLEY_PROBES or len(run.f_hz) != len(run.time_s):
         raise DataError(
-            "trolley readings have the wrong shape", where=where, expected=f"(n, {N_TROLLEY_PROBES})", found=str(run.f_hz.shape)
+            "trolley readings have the wrong shape",
+            where=where,
+            expected=f"(n, {N_TROLLEY_PROBES})",
+            found=str(run.f_hz.shape),
         )
     if len(run.time_s) < 100 or (np.diff(run.time_s) <= 0).any() or not np.isfinite(run.azimuth_deg).all():
         raise DataError("trolley times do not increase, azimuths are missing, or the run is too short", where=where)
@@ -210,7 +225,9 @@ def make_map(
     good = run.good & np.isfinite(f)
     usable = good.sum(axis=1) >= 14
     if usable.sum() < 0.5 * len(usable):
-        raise DataError("most readings of a trolley run are bad", where=where, found=f"{int((~usable).sum())} of {len(usable)}")
+        raise DataError(
+            "most readings of a trolley run are bad", where=where, found=f"{int((~usable).sum())} of {len(usable)}"
+        )
     time, azimuth, f, good = run.time_s[usable], run.azimuth_deg[usable], f[usable], good[usable]
     filled = np.where(good, f, 0.0)
     fit = fit_multipoles(filled, good)
@@ -258,5 +275,7 @@ def _check_order(f: FloatArray, fit: MultipoleFit, where: str, limit_hz: float) 
         where=where,
         expected=f"RMS residual below {limit_hz:g} Hz",
         found=f"{misfit:.1f} Hz",
-        hint=f"probes {pair[0]} and {pair[1]} look exchanged" if pair else "check the order of the probes and their constants",
+        hint=f"probes {pair[0]} and {pair[1]} look exchanged"
+        if pair
+        else "check the order of the probes and their constants",
     )

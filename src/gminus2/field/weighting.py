@@ -29,7 +29,13 @@ def average_by_grid(moments_hz: FloatArray, profile: MuonProfile) -> FloatArray:
 
 
 def profile_shift_hz(
-    moments_hz: FloatArray, profile: MuonProfile, *, dx_mm: float = 0.0, dy_mm: float = 0.0, scale_x: float = 1.0, scale_y: float = 1.0
+    moments_hz: FloatArray,
+    profile: MuonProfile,
+    *,
+    dx_mm: float = 0.0,
+    dy_mm: float = 0.0,
+    scale_x: float = 1.0,
+    scale_y: float = 1.0,
 ) -> float:
     """Return the change of the average for a displaced or widened profile [Hz].
 
@@ -44,7 +50,7 @@ def profile_shift_hz(
     y = mean_y + (profile.y_mm[:, None] - mean_y) * scale_y + dy_mm
     x, y = np.broadcast_arrays(x, y)
     moved = basis(x, y, MOMENTS) @ moments_hz
-    original = basis(*np.broadcast_arrays(profile.x_mm[None, :], profile.y_mm[:, None]), MOMENTS) @ moments_hz
+    original = basis(profile.x_mm[None, :], profile.y_mm[:, None], MOMENTS) @ moments_hz
     return float((weight * (moved - original)).sum())
 
 

@@ -41,7 +41,9 @@ def moment_order(name: str) -> tuple[int, bool]:
     return (_LETTERS[letter] if letter in _LETTERS else int(letter)), name[0] == "S"
 
 
-def basis(x_mm: ArrayLike, y_mm: ArrayLike, names: Sequence[str] = MOMENTS, r0_mm: float = R0_MM) -> NDArray[np.float64]:
+def basis(
+    x_mm: ArrayLike, y_mm: ArrayLike, names: Sequence[str] = MOMENTS, r0_mm: float = R0_MM
+) -> NDArray[np.float64]:
     """Return the basis functions at points: shape of ``x_mm`` plus one axis of ``len(names)``."""
     z = (np.asarray(x_mm, dtype=np.float64) + 1j * np.asarray(y_mm, dtype=np.float64)) / r0_mm
     columns = []

@@ -5,8 +5,8 @@ A free induction decay after mixing with the local oscillator is
     y(τ) = A Re{ g(τ) e^{i(2πfτ + φ0)} } + baseline + noise,   g(τ) = e^{−τ/T2} Σ_j w_j e^{2πi(f_j − f̄)τ},
 
 τ counted from the effective centre of the π/2 pulse. f̄ = Σ w_j f_j is taken out of g, so that **the frequency f is the
-sample mean weighted with excitation times reception, and the phase slope at τ = 0**. The phase of g holds only odd powers
-of τ (the odd cumulants of the distribution of f_j), its logarithm of amplitude only even ones.
+sample mean weighted with excitation times reception, and the phase slope at τ = 0**. The phase of g holds only odd
+powers of τ (the odd cumulants of the distribution of f_j), its logarithm of amplitude only even ones.
 
 On the field side frequencies are in Hz and lengths in mm (keys carry the unit). See ``docs/physics/field.md`` §3, §4.
 """
@@ -131,11 +131,10 @@ def coil_profile(z_mm: ArrayLike, length_mm: float, radius_mm: float) -> NDArray
     z = np.asarray(z_mm, dtype=np.float64)
     half = 0.5 * length_mm
 
-    def ramp(u: NDArray[np.float64] | float) -> NDArray[np.float64] | float:
-        return u / np.sqrt(u * u + radius_mm**2)
+    def ramp(u: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.asarray(u / np.sqrt(u * u + radius_mm**2))
 
-    profile: NDArray[np.float64] = (ramp(z + half) - ramp(z - half)) / (2 * ramp(half))
-    return profile
+    return np.asarray((ramp(z + half) - ramp(z - half)) / (2 * ramp(np.array(half))))
 
 
 def probe_sample(name: str, *, slices: int = 201, pulse_ratio: float = 1.0) -> Sample:
@@ -197,7 +196,8 @@ def crlb(tau_s: ArrayLike, modulus: ArrayLike, snr: float, model: str | Sequence
     modulus
         |g| at these times (1 at the pulse).
     snr
-        Amplitude over noise per sample; for coloured noise use σ² = S fs/2 with the one-sided density S near the carrier.
+        Amplitude over noise per sample; for coloured noise use σ² = S fs/2 with the one-sided density S near the
+        carrier.
     model
         Name in :data:`PHASE_MODELS` or the powers of τ in the phase.
 
@@ -240,7 +240,7 @@ def shielding_correction(temperature_c: float, reference_c: float) -> float:
     >>> round(shielding_correction(25.13, 34.7) * 1e9, 1)
     -99.1
     """
-    return -published("constants.external.shielding_slope").value * (reference_c - temperature_c)  # type: ignore[operator]
+    return -float(published("constants.external.shielding_slope")) * (reference_c - temperature_c)
 
 
 def water_density(temperature_c: float) -> float:
@@ -250,7 +250,9 @@ def water_density(temperature_c: float) -> float:
     (0.99821, 0.99705)
     """
     t = temperature_c
-    top = 999.83952 + t * (16.945176 + t * (-7.9870401e-3 + t * (-46.170461e-6 + t * (105.56302e-9 - 280.54253e-12 * t))))
+    top = 999.83952 + t * (
+        16.945176 + t * (-7.9870401e-3 + t * (-46.170461e-6 + t * (105.56302e-9 - 280.54253e-12 * t)))
+    )
     return top / (1 + 16.879850e-3 * t) * 1e-3
 
 
@@ -262,7 +264,7 @@ def water_susceptibility(temperature_c: float) -> float:
     """
     table = nmr_table("water")
     delta = temperature_c - 20.0
-    mass = sum(c * delta**k for k, c in enumerate(table["mass_susceptibility_polynomial"]))
+    mass = sum(float(c) * delta**k for k, c in enumerate(table["mass_susceptibility_polynomial"]))
     return float(table["chi_volume_20C"]) * mass * water_density(temperature_c) / water_density(20.0)
 
 

@@ -120,7 +120,9 @@ def stations() -> tuple[Station, ...]:
         for s in members:
             shift = float(table["inflector_shift_mm"]) if s < int(table["inflector_stations"]) else 0.0
             slot = s % 6
-            azimuth = 30.0 * chamber + table["slot_azimuth_deg"][slot] + table["azimuth_offset_cdeg"][chamber][slot] / 100
+            azimuth = (
+                30.0 * chamber + table["slot_azimuth_deg"][slot] + table["azimuth_offset_cdeg"][chamber][slot] / 100
+            )
             result.append(
                 Station(
                     index=s,

@@ -16,12 +16,14 @@ from gminus2.simulation.magnet.truth import InstrumentTruth
 __all__ = ["kicker_field_ppb", "quad_field_ppb", "simulate_calibration", "simulate_kicker", "simulate_quads"]
 
 FloatArray = NDArray[np.float64]
-#: Nominal spacing of the eight bunches of a group [µs]; the plates' modes belong to the 50 Hz family.
+#: Nominal spacing of the eight bunches of a group [µs]; the plates' mode differs from bunch to bunch.
 _BUNCH_SPACING_US = 10_000.0
-_MODE_HZ = 350.0
+_MODE_HZ = 335.0
 
 
-def simulate_calibration(section: FieldSection, instrument: InstrumentTruth, seed: int, offset: float) -> CalibrationCampaign:
+def simulate_calibration(
+    section: FieldSection, instrument: InstrumentTruth, seed: int, offset: float
+) -> CalibrationCampaign:
     """Simulate the plunging-probe campaign: alignment by imposed gradients, then rapid swaps in a drifting field."""
     rng = stream(seed, "field", "calibration")
     c = section.calibration
@@ -68,7 +70,7 @@ def simulate_calibration(section: FieldSection, instrument: InstrumentTruth, see
 
 def kicker_field_ppb(settings: TransientSection, time_us: FloatArray) -> FloatArray:
     """Return the true ΔB/B in the middle of a kicker after the kick [ppb]."""
-    return settings.kick_amplitude_ppb * np.exp(-np.asarray(time_us) / settings.kick_tau_us)
+    return np.asarray(settings.kick_amplitude_ppb * np.exp(-np.asarray(time_us) / settings.kick_tau_us))
 
 
 def simulate_kicker(settings: TransientSection, instrument: InstrumentTruth, seed: int) -> KickerCampaign:
@@ -86,7 +88,7 @@ def quad_field_ppb(settings: TransientSection, time_us: FloatArray, phase: Float
     wave = np.cos(2 * np.pi * _MODE_HZ * t + phase[0])
     # Only the bunch-to-bunch part is free: its mean over the bunches belongs to the amplitude.
     wave -= wave.mean()
-    return settings.quad_amplitude_ppb + settings.quad_mode_ppb * wave
+    return np.asarray(settings.quad_amplitude_ppb + settings.quad_mode_ppb * wave)
 
 
 def simulate_quads(settings: TransientSection, seed: int) -> tuple[QuadCampaign, FloatArray]:

@@ -61,7 +61,9 @@ def simulate_field_dataset(
     rng = stream(seed, "field", "dataset", index)
     runs = []
     for k, start in enumerate(starts):
-        conditions = RunConditions(start, section.trolley.temperature_c + section.trolley.temperature_spread_c * rng.normal())
+        conditions = RunConditions(
+            start, section.trolley.temperature_c + section.trolley.temperature_spread_c * rng.normal()
+        )
         runs.append(simulate_trolley_run(section, world, instrument, conditions, seed, (index, k), offset=hidden))
     paths = tuple(trolley_path(section, start) for start in starts)
     muon_time, muon_counts = _muons(rng, duration, starts, length)
@@ -89,7 +91,9 @@ def simulate_field_dataset(
     return data, truth, world
 
 
-def _muons(rng: np.random.Generator, duration: float, starts: list[float], length: float) -> tuple[FloatArray, FloatArray]:
+def _muons(
+    rng: np.random.Generator, duration: float, starts: list[float], length: float
+) -> tuple[FloatArray, FloatArray]:
     """Return ctags per 60 s: beam with slow variations and interruptions, none during trolley runs."""
     edges = np.arange(0.0, duration, 60.0)
     time = 0.5 * (edges[1:] + edges[:-1])

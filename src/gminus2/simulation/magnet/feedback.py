@@ -1,7 +1,8 @@
 """The loop that holds the dipole: mean of the fixed probes → PID → trim current of the main power supply.
 
-Everything is expressed as field [Hz]; the trim coil gives 2.63 µA/Hz within ±200 mA (``reference/nmr.toml``). Beyond the
-limit the loop saturates and stops integrating (no wind-up). The loop holds what the fixed probes see, the dipole only.
+Everything is expressed as field [Hz]; the trim coil gives 2.63 µA/Hz within ±200 mA (``reference/nmr.toml``). Beyond
+the limit the loop saturates and stops integrating (no wind-up). The loop holds what the fixed probes see, the dipole
+only.
 """
 
 from __future__ import annotations

@@ -105,12 +105,16 @@ def _tail_normal(p: float) -> float:
                 + r
                 * (
                     0.0038405729373609
-                    + r * (0.0003951896511919 + r * (0.0000321767881768 + r * (0.0000002888167364 + r * 0.0000003960315187)))
+                    + r
+                    * (
+                        0.0003951896511919
+                        + r * (0.0000321767881768 + r * (0.0000002888167364 + r * 0.0000003960315187))
+                    )
                 )
             )
         )
     )
-    return -x
+    return float(-x)
 
 
 @njit(cache=True, nogil=True, inline="always")
@@ -136,9 +140,9 @@ def _fill_normals(
             cell = np.int64(word >> np.uint32(20))
             rest = np.float32(word & np.uint32(0xFFFFF)) * scale
             if cell == 0:
-                value = np.float32(_tail_normal((rest + np.float32(1e-7)) / 4096.0))
+                value = np.float32(_tail_normal(float(rest + np.float32(1e-7)) / 4096.0))
             elif cell == 4095:
-                value = np.float32(-_tail_normal((np.float32(1.0) - rest) / 4096.0))
+                value = np.float32(-_tail_normal(float(np.float32(1.0) - rest) / 4096.0))
             else:
                 value = nodes[cell] + rest * (nodes[cell + 1] - nodes[cell])
             out[2 * i + half] = value
@@ -212,7 +216,7 @@ def simulate_fids(
     kind: ArrayLike = 0,
     phase: ArrayLike | None = None,
     amplitude_adc: ArrayLike | None = None,
-    baseline: Baseline = Baseline(),  # noqa: B008 - frozen
+    baseline: Baseline = Baseline(),
     noise_lowpass_hz: float = 0.0,
     out: NDArray[np.int16] | None = None,
 ) -> NDArray[np.int16]:

@@ -95,7 +95,9 @@ class SimulatedFixed:
         """Yield (time [s], recorded frequency [Hz]); dead probes and lost readings are NaN."""
         basis = fixed_probe_basis()
         station = probe_station()
-        slow = np.einsum("tpi,pi->tp", self.world.station_changes()[:, station, :], basis, optimize=True).astype(np.float32)
+        slow = np.einsum("tpi,pi->tp", self.world.station_changes()[:, station, :], basis, optimize=True).astype(
+            np.float32
+        )
         rng = stream(self.seed, "field", "fixed-probes")  # the probes are the same in every dataset
         static = self.world.static_mean[0] + rng.normal(size=N_FIXED_PROBES) * 400.0
         sigma = self.settings.fixed_noise_ppb * HZ_PER_PPB * np.exp(0.35 * rng.normal(size=N_FIXED_PROBES))
@@ -105,7 +107,7 @@ class SimulatedFixed:
         n_total = int(self.world.duration_s / step)
         for chunk, first in enumerate(range(0, n_total, _CHUNK)):
             n = min(_CHUNK, n_total - first)
-            time = (first + np.arange(n)) * step
+            time: FloatArray = np.asarray((first + np.arange(n)) * step, dtype=np.float64)
             draw = stream(self.seed, "field", "fixed", self.index, chunk)
             out = draw.standard_normal((n, N_FIXED_PROBES), dtype=np.float32)
             slow_start = int(time[0] / _SLOW_S)

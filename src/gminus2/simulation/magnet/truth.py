@@ -1,4 +1,4 @@
-"""What a simulated campaign knows and its analysis must not: the sealed offset and the true state of the instruments."""
+"""What a simulated campaign knows and its analysis must not: the sealed offset, the true state of the instruments."""
 
 from __future__ import annotations
 
@@ -20,7 +20,13 @@ __all__ = ["FieldTruth", "InstrumentTruth", "draw_instruments", "sealed_offset"]
 
 FloatArray = NDArray[np.float64]
 #: One standard uncertainty of the plunging probe's corrections other than temperature [ppb], the talk's table.
-_ABSOLUTE_PPB: Final = {"bulk": 6.0, "material": 12.0, "water_holder": 2.0, "radiation_damping": 3.0, "proton_dipolar": 2.0}
+_ABSOLUTE_PPB: Final = {
+    "bulk": 6.0,
+    "material": 12.0,
+    "water_holder": 2.0,
+    "radiation_damping": 3.0,
+    "proton_dipolar": 2.0,
+}
 
 
 @dataclass(frozen=True)
@@ -142,7 +148,9 @@ def draw_instruments(section: FieldSection, seed: int, *, perfect: bool = False)
         trolley_constant_hz=constant,
         calibration_constant_hz=constant + error * HZ_PER_PPB,
         trolley_slope=1e-9
-        * (float(trolley["temperature_ppb_per_degC"]) + float(trolley["temperature_sigma_ppb_per_degC"]) * rng.normal()),
+        * (
+            float(trolley["temperature_ppb_per_degC"]) + float(trolley["temperature_sigma_ppb_per_degC"]) * rng.normal()
+        ),
         calibration_temperature_c=section.trolley.temperature_c + section.trolley.temperature_spread_c * rng.normal(),
         trolley_shift_mm=section.trolley.position_sigma_mm * rng.normal(size=2),
         profile=profile,

@@ -1,8 +1,8 @@
 """The true field of one dataset: static multipoles along the azimuth, slow drifts, oscillation, steps, feedback.
 
-m_i(φ, t) = S_i(φ) + Σ_h F_h(φ) A_ih(t) + [i = D] d(t): S is a random Fourier series, F_h = 1, cos φ, sin φ, cos 2φ, sin 2φ,
-A the drifts on a 60 s grid and d the fast, ring-wide dipole (oscillation, steps, feedback) at the feedback's cadence.
-Beside it live the random walks u(s, t) by which fixed probes drift against the field in the storage region.
+m_i(φ, t) = S_i(φ) + Σ_h F_h(φ) A_ih(t) + [i = D] d(t): S is a random Fourier series, F_h = 1, cos φ, sin φ, cos 2φ,
+sin 2φ, A the drifts on a 60 s grid and d the fast, ring-wide dipole (oscillation, steps, feedback) at the feedback's
+cadence. Beside it live the random walks u(s, t) by which fixed probes drift against the field in the storage region.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class MagnetWorld:
     def static(self, azimuth_deg: FloatArray) -> FloatArray:
         """Return S, shape (n, 9)."""
         angle = np.outer(np.radians(azimuth_deg), np.arange(1, _HARMONICS + 1))
-        return self.static_mean + np.cos(angle) @ self.static_cos.T + np.sin(angle) @ self.static_sin.T
+        return np.asarray(self.static_mean + np.cos(angle) @ self.static_cos.T + np.sin(angle) @ self.static_sin.T)
 
     def dipole_derivatives(self, azimuth_deg: FloatArray, radius_mm: float = 7112.0) -> tuple[FloatArray, FloatArray]:
         """Return first [Hz/mm] and half the second derivative [Hz/mm²] of the static dipole along the orbit."""
@@ -104,11 +104,11 @@ class MagnetWorld:
 
     def station_changes(self) -> FloatArray:
         """Return what the fixed-probe stations see change on the slow grid, walk included, shape (n_slow, 72, 5)."""
-        return np.einsum("tih,sh->tsi", self.drift, _harmonics(station_azimuths_deg())) + self.walk
+        return np.asarray(np.einsum("tih,sh->tsi", self.drift, _harmonics(station_azimuths_deg())) + self.walk)
 
     def muon_average(self, profile: MuonProfile, time_s: FloatArray, weight: FloatArray) -> float:
         """Return the true ⟨Σ_i k_i(φ) m_i(φ, t)⟩ [Hz] over the ring and over weighted times."""
-        azimuth = np.arange(1440) * 0.25
+        azimuth: FloatArray = np.linspace(0.0, 360.0, 1440, endpoint=False)
         k = profile.moments_at(azimuth)
         static = float((self.static(azimuth) * k).sum(axis=1).mean())
         tracked = [MOMENTS.index(name) for name in TRACKED]
@@ -122,7 +122,9 @@ def _harmonics(azimuth_deg: FloatArray) -> FloatArray:
     return np.stack([np.ones_like(phi), np.cos(phi), np.sin(phi), np.cos(2 * phi), np.sin(2 * phi)], axis=-1)
 
 
-def _static(section: FieldSection, dataset: FieldDatasetSection, seed: int) -> tuple[FloatArray, FloatArray, FloatArray]:
+def _static(
+    section: FieldSection, dataset: FieldDatasetSection, seed: int
+) -> tuple[FloatArray, FloatArray, FloatArray]:
     # The shape of the field belongs to the magnet, not to a dataset: drawn from the campaign's seed alone.
     rng = stream(seed, "field", "static")
     ppm = 1000 * HZ_PER_PPB
@@ -159,7 +161,9 @@ def _drift(section: FieldSection, dataset: FieldDatasetSection, seed: int, index
             scale = section.world.slow_drift_ppb * ppb
         else:
             # Gradients follow the hall too; nothing holds them.
-            result[:, i, 0] = scale * (0.7 * hall / max(dataset.hall_swing_c, 1e-9) + 0.7 * _relaxing_walk(rng, len(t), _DAY_S))
+            result[:, i, 0] = scale * (
+                0.7 * hall / max(dataset.hall_swing_c, 1e-9) + 0.7 * _relaxing_walk(rng, len(t), _DAY_S)
+            )
         for h in range(1, 5):
             result[:, i, h] = 0.3 * scale * _relaxing_walk(rng, len(t), _DAY_S)
     return result
@@ -176,7 +180,9 @@ def _walk(section: FieldSection, seed: int, index: int, n: int) -> FloatArray:
     return np.asarray(np.cumsum(steps, axis=0))
 
 
-def make_world(section: FieldSection, dataset: FieldDatasetSection, seed: int, index: int, duration_s: float) -> MagnetWorld:
+def make_world(
+    section: FieldSection, dataset: FieldDatasetSection, seed: int, index: int, duration_s: float
+) -> MagnetWorld:
     """Draw the field of a dataset.
 
     Parameters
@@ -186,11 +192,11 @@ def make_world(section: FieldSection, dataset: FieldDatasetSection, seed: int, i
     """
     world = section.world
     n_slow = int(np.ceil(duration_s / _SLOW_S)) + 2
-    slow_t = _SLOW_S * np.arange(n_slow)
+    slow_t: FloatArray = np.asarray(_SLOW_S * np.arange(n_slow), dtype=np.float64)
     drift = _drift(section, dataset, seed, index, slow_t)
     walk = _walk(section, seed, index, n_slow)
     rng = stream(seed, "field", "fast", index)
-    fast_t = np.arange(0.0, duration_s + CYCLE_S, CYCLE_S)
+    fast_t: FloatArray = np.asarray(np.arange(0.0, duration_s + CYCLE_S, CYCLE_S), dtype=np.float64)
     period = world.oscillation_period_s * (1 + 0.01 * rng.normal())
     fast = world.oscillation_ppb * HZ_PER_PPB * np.sin(2 * np.pi * (fast_t / period + rng.uniform()))
     for _ in range(rng.poisson(world.steps_per_day * duration_s / _DAY_S)):
