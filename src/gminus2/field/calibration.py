@@ -151,7 +151,8 @@ def calibrate_trolley(
     misalignment = (campaign.imposed_hz[:, :, 0] - campaign.imposed_hz[:, :, 1]) / campaign.imposed_gradient_hz_per_mm
     shift = (misalignment * campaign.shim_gradient_hz_per_mm).sum(axis=1)
     sigma_q = np.sqrt(2) * campaign.imposed_sigma_hz / np.abs(campaign.imposed_gradient_hz_per_mm)
-    gradient_sigma = 0.1 * np.abs(campaign.shim_gradient_hz_per_mm)
+    # Gradients at the spots are known to a tenth of their usual size.
+    gradient_sigma = 0.1 * np.sqrt((campaign.shim_gradient_hz_per_mm**2).mean())
     alignment = np.sqrt(
         ((campaign.shim_gradient_hz_per_mm * sigma_q) ** 2).sum(axis=1)
         + ((gradient_sigma * misalignment) ** 2).sum(axis=1)

@@ -153,6 +153,7 @@ def _solve(
     for i in range(p):
         pivot = normal[i, i]
         if not pivot > 0.0:
+            dense[:] = np.nan
             return np.nan
         for j in range(i, p + 2):
             normal[i, j] /= pivot

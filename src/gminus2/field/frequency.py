@@ -259,7 +259,7 @@ def _flags(
     mark(Flag.NO_SIGNAL, finite & ~np.isfinite(c["f_hz"]))
     with np.errstate(invalid="ignore"):
         # 20 σ of a block's amplitude: below it the phase can slip by a turn.
-        mark(Flag.LOW_AMPLITUDE, c["amplitude_adc"] < 20 * c["noise_adc"] / np.sqrt(c["block"] / 2))
+        mark(Flag.LOW_AMPLITUDE, c["amplitude_adc"] <= 20 * c["noise_adc"] / np.sqrt(c["block"] / 2))
         mark(Flag.SHORT_WINDOW, c["n_blocks"] < 6)
         mark(Flag.NODE, c["rebound"] > 0.1 + 6 * c["noise_adc"] / (c["amplitude_adc"] * np.sqrt(c["block"] / 2)) + 0.37)
         mark(Flag.OUT_OF_BAND, np.abs(c["f_hz"] - start) > band_hz)

@@ -79,7 +79,7 @@ def jacobian(station: Station) -> NDArray[np.float64]:
     response = station_matrix(station) @ basis(station.x_mm, station.y_mm, TRACKED)
     if not station.is_six:
         response[_NS, _NS] = 1.0
-    inverse: NDArray[np.float64] = np.linalg.inv(response)
+    inverse: NDArray[np.float64] = np.asarray(np.linalg.inv(response), dtype=np.float64)
     inverse[np.abs(inverse) < 1e-12] = 0.0
     return inverse
 
