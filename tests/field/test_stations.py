@@ -62,7 +62,9 @@ def test_jacobians_are_the_published_ones() -> None:
     assert entries(2) == pytest.approx(
         {("D", "NQ"): 0.222222, ("D", "NS"): 2.680988, ("NQ", "NS"): 0.444444, ("SQ", "SS"): 0.444444}, abs=1e-6
     )
-    assert entries(7) == pytest.approx({("D", "NS"): 2.927901, ("NQ", "NS"): -0.666667, ("SQ", "SS"): -0.666667}, abs=1e-6)
+    assert entries(7) == pytest.approx(
+        {("D", "NS"): 2.927901, ("NQ", "NS"): -0.666667, ("SQ", "SS"): -0.666667}, abs=1e-6
+    )
     for station in (37, 39, 41):
         assert entries(station) == pytest.approx(
             {("D", "NS"): 2.927901, ("SQ", "NQ"): -0.194805, ("SS", "NS"): -0.194805}, abs=1e-6

@@ -33,9 +33,13 @@ def test_error_of_the_mean_between_two_runs_is_the_brownian_bridge() -> None:
     assert both.std() == pytest.approx(bridge_sigma(RATE, T), rel=0.035)
     assert one.std() == pytest.approx(bridge_sigma(RATE, T, one_sided=True), rel=0.035)
     track = linear_track(np.array([0.0, T]), np.zeros(2), TIME)
-    assert average_sigma(track, uniform, rate=RATE, noise_variance=0.0)[0] == pytest.approx(np.sqrt(RATE * T / 12), rel=2e-3)
+    assert average_sigma(track, uniform, rate=RATE, noise_variance=0.0)[0] == pytest.approx(
+        np.sqrt(RATE * T / 12), rel=2e-3
+    )
     alone = linear_track(np.array([0.0]), np.zeros(1), TIME)
-    assert average_sigma(alone, uniform, rate=RATE, noise_variance=0.0)[0] == pytest.approx(np.sqrt(RATE * T / 3), rel=4e-3)
+    assert average_sigma(alone, uniform, rate=RATE, noise_variance=0.0)[0] == pytest.approx(
+        np.sqrt(RATE * T / 3), rel=4e-3
+    )
 
 
 def test_weighted_error_over_three_intervals_agrees_with_monte_carlo() -> None:
@@ -63,7 +67,9 @@ def test_rate_of_the_walk_is_recovered_and_its_error_stated() -> None:
     offsets = rng.normal(size=2000) * np.sqrt(RATE * T + 2 * 4.0)
     rate, relative = walk_rate(offsets, duration, 8.0)
     assert rate == pytest.approx(RATE, rel=4 * relative)
-    assert walk_rate(offsets[:2], duration[:2], 8.0, prior_rate=RATE, prior_pairs=10**6)[0] == pytest.approx(RATE, rel=1e-2)
+    assert walk_rate(offsets[:2], duration[:2], 8.0, prior_rate=RATE, prior_pairs=10**6)[0] == pytest.approx(
+        RATE, rel=1e-2
+    )
 
 
 def test_kalman_smoother_is_the_linear_track_without_noise_and_better_with_it() -> None:
@@ -74,16 +80,18 @@ def test_kalman_smoother_is_the_linear_track_without_noise_and_better_with_it() 
     np.testing.assert_allclose(exact.values, linear_track(runs, values, time).values, atol=1e-5)
     gains = []
     for noise in (0.0, RATE * T, 10 * RATE * T):
-        linear = np.hypot(*average_sigma(linear_track(runs, values, time), np.ones(400), rate=RATE, noise_variance=noise))
+        linear = np.hypot(
+            *average_sigma(linear_track(runs, values, time), np.ones(400), rate=RATE, noise_variance=noise)
+        )
         smooth = kalman_smoother(runs, values, time, rate=RATE, noise_variance=max(noise, 1e-9))
         gains.append(np.hypot(*average_sigma(smooth, np.ones(400), rate=RATE, noise_variance=noise)) / linear)
     # Nothing to gain for noiseless runs: the linear track is the optimum. The gain grows with end-point noise.
     assert gains[0] == pytest.approx(1.0, abs=1e-4)
     assert gains[2] < gains[1] < 1.0
     walk, edges = _walks(3000, length=400.0, n=400, seed=5)
-    noisy = np.stack([np.interp(runs, edges, w) for w in walk]) + np.sqrt(10 * RATE * T) * np.random.default_rng(6).normal(
-        size=(3000, 5)
-    )
+    noisy = np.stack([np.interp(runs, edges, w) for w in walk]) + np.sqrt(10 * RATE * T) * np.random.default_rng(
+        6
+    ).normal(size=(3000, 5))
     smooth = kalman_smoother(runs, noisy.T, time, rate=RATE, noise_variance=10 * RATE * T)
     middle = np.stack([np.interp(time, edges, w) for w in walk])
     stated = np.hypot(*average_sigma(smooth, np.ones(400), rate=RATE, noise_variance=10 * RATE * T))

@@ -10,7 +10,14 @@ from scipy.optimize import least_squares
 
 from gminus2.data.nmr import KickerCampaign, QuadCampaign
 from gminus2.errors import DataError
-from gminus2.field.transients import GAMMA_TAU_US, decay_kernel, fit_kernel, kicker_correction, quad_correction, response
+from gminus2.field.transients import (
+    GAMMA_TAU_US,
+    decay_kernel,
+    fit_kernel,
+    kicker_correction,
+    quad_correction,
+    response,
+)
 
 TAU, OMEGA = 64.44, 2 * np.pi * 0.2291
 

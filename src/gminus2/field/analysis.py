@@ -27,7 +27,7 @@ from gminus2.field.result import BudgetRow, FieldResult
 from gminus2.field.stations import station_algebra
 from gminus2.field.tracking import Track, average_sigma, kalman_smoother, linear_track, walk_rate
 from gminus2.field.transients import TransientResult, kicker_correction, quad_correction
-from gminus2.field.trolley import TrolleyMap, extract_frequencies, make_map
+from gminus2.field.trolley import TrolleyMap, extract_frequencies, interval_weights, make_map
 from gminus2.field.weighting import average_by_moments, profile_sigmas, rebin_counts
 from gminus2.physics.multipoles import MOMENTS, TRACKED, basis
 from gminus2.physics.nmr import F_LO_HZ, F_PROTON_HZ, HZ_PER_PPB
@@ -162,7 +162,7 @@ def prepare_dataset(
     if noisy.size:
         warnings.append(f"fixed probes with more than 5 % bad readings: {', '.join(map(str, noisy))}")
     grid = fill_dead_probes(raw)
-    image = remove_footprint(grid.time_s, grid.f_hz, runs)
+    image = remove_footprint(grid.time_s, grid.f_hz, runs, cadence_s=data.fixed_cycle_s)
     _check_agreement(data.name, grid, maps)
     profile = profile_of(section)
     station = _station_moments(grid.f_hz)
@@ -258,10 +258,7 @@ def _synchronise(
     for k, one in enumerate(maps):
         weighted = average_by_moments(one.moments, profile, one.azimuth_deg)
         for s, (low, high) in enumerate(edges):
-            inside = ((one.azimuth_deg - low) % 360.0) < (high - low)
-            if not inside.any():
-                raise DataError("a trolley run misses a station", where=f"run {k}, station {s}")
-            w = one.weight_deg[inside] / one.weight_deg[inside].sum()
+            inside, w = interval_weights(one.azimuth_deg, float(low), float(high))
             t = one.time_s[inside]
             fixed = np.interp(t, time_s, fixed_field[:, s])
             sync[k, s] = w @ (weighted[inside] - fixed)

@@ -38,6 +38,7 @@ def remove_footprint(
     f_hz: FloatArray,
     runs: tuple[TrolleyRun, ...],
     *,
+    cadence_s: float = 1.67,
     margin_s: float = 400.0,
     half_width_deg: float = VETO_HALF_WIDTH_DEG,
 ) -> FloatArray:
@@ -47,13 +48,17 @@ def remove_footprint(
     ----------
     time_s, f_hz
         Grid centres and gridded frequencies, no NaN.
+    cadence_s
+        Time between readings; the veto is widened by what the trolley moves in it and in half a bin.
     margin_s
         Length of the stretch on either side from which a station's own behaviour is taken.
     """
     largest = np.zeros(f_hz.shape[1])
     station = probe_station()
     for run in runs:
-        veto = _vetoed(time_s, run, half_width_deg)
+        speed = float(np.median(np.abs(np.diff(np.unwrap(run.azimuth_deg, period=360.0)) / np.diff(run.time_s))))
+        blur = speed * (0.5 * float(np.median(np.diff(time_s))) + cadence_s)
+        veto = _vetoed(time_s, run, half_width_deg + blur)
         rows = np.flatnonzero(veto.any(axis=1))
         if not rows.size:
             continue
