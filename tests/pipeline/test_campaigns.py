@@ -116,7 +116,16 @@ def test_datasets_at_a_temperature_without_constants_end_with_one_error(tmp_path
         run_campaign(name, campaign, build_pipeline(campaign, folder, tmp_path / "out"))
 
 
-def test_the_starter_file_of_a_campaign_names_every_section_with_its_meaning() -> None:
-    text = starter_toml(Campaign)
-    for key in ("title", "[combination]", "correlation", "codata", "standard_model"):
+def test_the_starter_file_of_a_campaign_is_itself_a_campaign_and_names_every_section(tmp_path: Path) -> None:
+    text = starter_toml(Campaign, Campaign.example())
+    for key in (
+        "title",
+        "[combination]",
+        "correlation",
+        "# [published]",
+        "# [pseudo_data]",
+        "# [blinding]",
+        "# seal =",
+    ):
         assert key in text
+    assert load_campaign(_write(tmp_path, text))[1] == Campaign.example()

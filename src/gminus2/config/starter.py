@@ -9,6 +9,8 @@ import tomli_w
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
+from gminus2.config.base import _models_in
+
 __all__ = ["starter_toml"]
 
 
@@ -42,12 +44,34 @@ def _section(schema: type[BaseModel], values: BaseModel | None, prefix: str) -> 
                 body = _section(type(element), element, path)
                 tables += [line.replace(f"[{path}]", f"[[{path}]]", 1) for line in body]
             continue
+        if value is None and (models := _models_in(info.annotation)):
+            # An optional section: all its keys, commented out.
+            body = [*_comment(info.description), *_section(models[0], None, path)]
+            tables += ["", *(line if not line or line.startswith("#") else f"# {line}" for line in body)]
+            continue
         lines += _comment(info.description)
         if value is PydanticUndefined or value is None:
             lines.append(f"# {name} =")
         else:
-            lines.append(tomli_w.dumps({name: _plain(value)}).strip())
+            lines.append(f"{name} = {_inline(_plain(value))}" if isinstance(value, dict) else _entry(name, value))
     return lines + tables
+
+
+def _entry(name: str, value: Any) -> str:
+    return tomli_w.dumps({name: _plain(value)}).strip()
+
+
+def _inline(table: dict[str, Any]) -> str:
+    """Return an inline table: a table of its own would swallow the keys that follow."""
+    if not table:
+        return "{}"
+    parts = [
+        f"{tomli_w.dumps({key: 0}).partition(' = ')[0]} = {_inline(value)}"
+        if isinstance(value, dict)
+        else tomli_w.dumps({key: value}).strip()
+        for key, value in table.items()
+    ]
+    return "{ " + ", ".join(parts) + " }"
 
 
 def _plain(value: Any) -> Any:

@@ -153,6 +153,23 @@ class Campaign(StrictModel):
     stop: Stop | None = None
     """Stop early, with the reason."""
 
+    @classmethod
+    def example(cls) -> Campaign:
+        """Return the example that ``gminus2 config new campaign`` writes: two datasets of one's own."""
+        entries = (("A", 229081.06, 61791871.2, 900.0), ("B", 229081.40, 61791937.8, 700.0))
+        return cls(
+            dataset=tuple(
+                DatasetEntry(
+                    label=label,
+                    f_a_hz=f_a,
+                    f_p_shielded_hz=f_p,
+                    reference_temperature_c=34.7,
+                    uncertainties_ppb={"omega_a_stat": stat, "C_e": 50.0, "field": 110.0},
+                )
+                for label, f_a, f_p, stat in entries
+            )
+        )
+
     @model_validator(mode="after")
     def _consistent(self) -> Campaign:
         if self.published is not None and self.dataset:
