@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from gminus2.measurement.averages import STANDARD_MODELS, releases, standard_model
 from gminus2.measurement.budget import row_kind
-from gminus2.measurement.publication import quantity_json
+from gminus2.measurement.publication_parts import quantity_json
 from gminus2.report.measurement_figures import (
     budget_figure,
     datasets_figure,
