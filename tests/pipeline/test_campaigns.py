@@ -83,6 +83,13 @@ def test_unknown_campaign_is_answered_with_the_nearest() -> None:
         load_campaign("nowhere.toml")
 
 
+def test_a_simulated_campaign_is_sent_to_its_own_command(tmp_path: Path) -> None:
+    for name in ("demo", _write(tmp_path, 'kind = "simulated"\n')):
+        with pytest.raises(ConfigError, match="gminus2 simulate") as caught:
+            load_campaign(name)
+        assert "simulated campaign" in str(caught.value)
+
+
 def test_a_histogram_where_none_is_read_and_none_where_one_is_needed_are_refused(tmp_path: Path) -> None:
     _, run1, folder = load_campaign("run1-published")
     with pytest.raises(ConfigError, match="no use"):

@@ -17,7 +17,8 @@ __all__ = ["SCHEMAS", "config"]
 
 #: Kind of configuration file → "module:schema class".
 SCHEMAS: Final[dict[str, str]] = {
-    "campaign": "gminus2.pipeline.campaign:Campaign",
+    "campaign": "gminus2.config.campaign:Campaign",
+    "analysis": "gminus2.pipeline.campaign:Campaign",
     "fit": "gminus2.pipeline.fit_file:FitFile",
 }
 

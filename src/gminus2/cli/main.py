@@ -23,7 +23,13 @@ VERBS: Final[dict[str, tuple[str, str]]] = {
     "freeze": ("gminus2.cli.freeze", "Fix a blinded result so that it may be unblinded."),
     "unblind": ("gminus2.cli.unblind", "Open a frozen result with both keys."),
     "fit": ("gminus2.cli.fit", "Fit the precession of a time histogram."),
+    "simulate": ("gminus2.cli.simulate", "Simulate a campaign: muons, positrons, detectors, histograms."),
+    "reduce": ("gminus2.cli.reduce", "Reduce hits to histograms."),
+    "inspect": ("gminus2.cli.inspect", "Show what is in a file, with quick plots."),
     "config": ("gminus2.cli.config", "Write or check a configuration file."),
+    "theory": ("gminus2.cli.theory", "Standard-Model prediction, tension with experiment, HVP from your R(s)."),
+    "new-physics": ("gminus2.cli.new_physics", "What a model adds to a_mu, and the region a difference allows."),
+    "clfv": ("gminus2.cli.clfv", "Flavour violation: rates and mass reach of MEG II, Mu3e and Mu2e."),
 }
 
 

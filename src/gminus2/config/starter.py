@@ -49,29 +49,19 @@ def _section(schema: type[BaseModel], values: BaseModel | None, prefix: str) -> 
             body = [*_comment(info.description), *_section(models[0], None, path)]
             tables += ["", *(line if not line or line.startswith("#") else f"# {line}" for line in body)]
             continue
+        if isinstance(value, dict):
+            # A free table comes after the keys of its section, or it would swallow them.
+            nested = _plain(value)
+            for part in reversed(path.split(".")):
+                nested = {part: nested}
+            tables += ["", *_comment(info.description), tomli_w.dumps(nested).strip()]
+            continue
         lines += _comment(info.description)
         if value is PydanticUndefined or value is None:
             lines.append(f"# {name} =")
         else:
-            lines.append(f"{name} = {_inline(_plain(value))}" if isinstance(value, dict) else _entry(name, value))
+            lines.append(tomli_w.dumps({name: _plain(value)}).strip())
     return lines + tables
-
-
-def _entry(name: str, value: Any) -> str:
-    return tomli_w.dumps({name: _plain(value)}).strip()
-
-
-def _inline(table: dict[str, Any]) -> str:
-    """Return an inline table: a table of its own would swallow the keys that follow."""
-    if not table:
-        return "{}"
-    parts = [
-        f"{tomli_w.dumps({key: 0}).partition(' = ')[0]} = {_inline(value)}"
-        if isinstance(value, dict)
-        else tomli_w.dumps({key: value}).strip()
-        for key, value in table.items()
-    ]
-    return "{ " + ", ".join(parts) + " }"
 
 
 def _plain(value: Any) -> Any:

@@ -11,6 +11,7 @@ from typing import Any, Final, Literal
 from pydantic import Field, field_validator, model_validator
 
 from gminus2.config import StrictModel, parse_config, read_toml
+from gminus2.config.campaign import preset_names
 from gminus2.constants import Status
 from gminus2.errors import ConfigError, nearest
 from gminus2.pipeline.fit_file import PseudoSection
@@ -155,7 +156,7 @@ class Campaign(StrictModel):
 
     @classmethod
     def example(cls) -> Campaign:
-        """Return the example that ``gminus2 config new campaign`` writes: two datasets of one's own."""
+        """Return the example that ``gminus2 config new analysis`` writes: two datasets of one's own."""
         entries = (("A", 229081.06, 61791871.2, 900.0), ("B", 229081.40, 61791937.8, 700.0))
         return cls(
             dataset=tuple(
@@ -190,13 +191,14 @@ class Campaign(StrictModel):
 
 
 def shipped_campaigns() -> dict[str, str]:
-    """Return the campaigns that come with the package: name → TOML text."""
+    """Return the campaigns of recorded or published inputs that come with the package: name → TOML text."""
     folder = resources.files("gminus2.reference").joinpath("campaigns")
-    return {
+    texts = {
         entry.name.removesuffix(".toml"): entry.read_text(encoding="utf-8")
         for entry in sorted(folder.iterdir(), key=lambda e: e.name)
         if entry.name.endswith(".toml")
     }
+    return {name: text for name, text in texts.items() if tomllib.loads(text).get("kind") != "simulated"}
 
 
 def load_campaign(name: str) -> tuple[str, Campaign, Path]:
@@ -215,6 +217,8 @@ def load_campaign(name: str) -> tuple[str, Campaign, Path]:
     shipped = shipped_campaigns()
     if name in shipped:
         return name, _parse(tomllib.loads(shipped[name]), f"campaign {name}"), Path.cwd()
+    if name in preset_names():
+        raise _simulated(name)
     path = Path(name)
     if path.suffix != ".toml" and not path.exists():
         raise ConfigError(
@@ -222,7 +226,17 @@ def load_campaign(name: str) -> tuple[str, Campaign, Path]:
             expected="a campaign of the package or a TOML file",
             hint=nearest(name, shipped),
         )
-    return path.stem, _parse(read_toml(path), str(path)), path.resolve().parent
+    raw = read_toml(path)
+    if raw.get("kind") == "simulated":
+        raise _simulated(name)
+    return path.stem, _parse(raw, str(path)), path.resolve().parent
+
+
+def _simulated(name: str) -> ConfigError:
+    return ConfigError(
+        f"'{name}' is a simulated campaign; this command has no stages for it",
+        hint=f"gminus2 simulate {name} makes its histograms, gminus2 fit analyses one",
+    )
 
 
 def _parse(raw: Mapping[str, Any], where: str) -> Campaign:

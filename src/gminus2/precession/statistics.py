@@ -64,9 +64,9 @@ def block_statistic(kind: int, n: Floats, w: Floats, mu: Floats, size: int, slop
             curvature[k] = w[k]
             total += w[k] * d * d
         return total
-    positive = 0
+    positive = 0.0
     for k in range(size):
-        positive += mu[k] > 0.0
+        positive += 1.0 if mu[k] > 0.0 else 0.0
     if positive < size:
         return np.inf
     if kind == _PEARSON:
@@ -78,13 +78,13 @@ def block_statistic(kind: int, n: Floats, w: Floats, mu: Floats, size: int, slop
             d = n[k] - mu[k]
             total += d * d * inverse
         return total
-    near = 0
+    far = 0.0
     for k in range(size):
         inverse = 1.0 / mu[k]
         slope[k] = 1.0 - n[k] * inverse
         curvature[k] = inverse
-        near += abs(mu[k] - n[k]) < _SERIES * n[k]
-    if near == size:
+        far += 1.0 if abs(mu[k] - n[k]) >= _SERIES * n[k] else 0.0
+    if far == 0.0:
         for k in range(size):
             r = (mu[k] - n[k]) / n[k]
             series = 0.5 - r * (1.0 / 3.0 - r * (0.25 - r * (0.2 - r * (1.0 / 6.0 - r * (1.0 / 7.0 - r * 0.125)))))
