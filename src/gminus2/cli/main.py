@@ -29,6 +29,7 @@ VERBS: Final[dict[str, tuple[str, str]]] = {
     "config": ("gminus2.cli.config", "Write or check a configuration file."),
     "theory": ("gminus2.cli.theory", "Standard-Model prediction, tension with experiment, HVP from your R(s)."),
     "new-physics": ("gminus2.cli.new_physics", "What a model adds to a_mu, and the region a difference allows."),
+    "edm": ("gminus2.cli.edm", "Search for a muon EDM in tracks; limit for a number of tracks."),
     "clfv": ("gminus2.cli.clfv", "Flavour violation: rates and mass reach of MEG II, Mu3e and Mu2e."),
 }
 

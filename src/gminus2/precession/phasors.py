@@ -284,7 +284,8 @@ def _partials(
     c0 = x0 + header[4] + 2 * oscillators.shape[0]
     u0 = c0 + 2 * components.shape[0]
     i_norm, i_tau, i_loss = header[0], header[1], header[3]
-    inverse = 1.0 / theta[i_norm]
+    # At N0 = 0 (its bound) the slope is not known from the value; 0 keeps the step where it is.
+    inverse = 1.0 / theta[i_norm] if theta[i_norm] != 0.0 else 0.0
     for k in range(BLOCK):
         jac[i_norm, k] += inverse * ws[_SIG, k]
     if i_tau >= 0 and need[i_tau]:
