@@ -22,16 +22,16 @@ def inspect(file: Path, figures: bool, output: Path, quiet: bool) -> None:
 
     console = printer(quiet)
     description = describe(file)
-    for key, value in description.summary.items():
-        console.print(f"{key}: {value}")
-    for name, shape, unit, text in description.arrays:
-        console.print(f"  {name}  {shape}  [{unit}]  {text}", markup=False)
     content = {**description.summary, "arrays": [list(a) for a in description.arrays]}
     if description.dataset is not None and figures:
         from gminus2.report.simulation_figures import write_dataset_figures
 
         written = write_dataset_figures(description.dataset, output)
         content["figures"] = {name: path.name for name, path in written.items()}
-        for path in written.values():
-            console.print(str(path))
     write_result(output / "inspect.json", "inspect", content, make_provenance("inspect", inputs=[file]))
+    for key, value in description.summary.items():
+        console.print(f"{key}: {value}", markup=False, soft_wrap=True)
+    for name, shape, unit, text in description.arrays:
+        console.print(f"  {name}  {shape}  [{unit}]  {text}", markup=False, soft_wrap=True)
+    for name in content.get("figures", {}).values():
+        console.print(str(output / name))

@@ -15,6 +15,14 @@ __all__ = ["VERBS", "main", "run"]
 
 #: Verb → (module that holds a click command of the same name with ``-`` as ``_``, one line of help).
 VERBS: Final[dict[str, tuple[str, str]]] = {
+    "measure": ("gminus2.cli.measure", "Run a campaign to a_mu: result, budget and report."),
+    "published": ("gminus2.cli.published", "Published results beside what is recomputed from their inputs."),
+    "explain": ("gminus2.cli.explain", "Walk a number of a result back to its inputs and constants."),
+    "compare": ("gminus2.cli.compare", "Compare two result folders number by number."),
+    "seal": ("gminus2.cli.seal", "Draw and encrypt the hidden offsets of a blind measurement."),
+    "freeze": ("gminus2.cli.freeze", "Fix a blinded result so that it may be unblinded."),
+    "unblind": ("gminus2.cli.unblind", "Open a frozen result with both keys."),
+    "fit": ("gminus2.cli.fit", "Fit the precession of a time histogram."),
     "simulate": ("gminus2.cli.simulate", "Simulate a campaign: muons, positrons, detectors, histograms."),
     "reduce": ("gminus2.cli.reduce", "Reduce hits to histograms."),
     "inspect": ("gminus2.cli.inspect", "Show what is in a file, with quick plots."),

@@ -42,6 +42,13 @@ def _section(schema: type[BaseModel], values: BaseModel | None, prefix: str) -> 
                 body = _section(type(element), element, path)
                 tables += [line.replace(f"[{path}]", f"[[{path}]]", 1) for line in body]
             continue
+        if isinstance(value, dict):
+            # A free table comes after the keys of its section, or it would swallow them.
+            nested = _plain(value)
+            for part in reversed(path.split(".")):
+                nested = {part: nested}
+            tables += ["", *_comment(info.description), tomli_w.dumps(nested).strip()]
+            continue
         lines += _comment(info.description)
         if value is PydanticUndefined or value is None:
             lines.append(f"# {name} =")

@@ -76,7 +76,7 @@ def read_hits(path: Path) -> HitBlock:
 def export_hits(block: HitBlock, path: Path) -> None:
     """Write hits as a ROOT tree ``hits`` or a Parquet table, by the suffix of the path."""
     fields = unpack_hits(block.words)
-    table = {
+    table: dict[str, NDArray[Any]] = {
         "fill": np.repeat(block.first_fill + np.arange(block.fills), np.diff(block.offsets)).astype(np.uint32),
         "calorimeter": (fields["station"] + 1).astype(np.uint8),
         "time": (fields["time"] + 0.5) / 16.0,
