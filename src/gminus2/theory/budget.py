@@ -26,6 +26,7 @@ __all__ = [
     "Contribution",
     "Experiment",
     "budget",
+    "cmd3_shift",
     "compare",
     "compare_all",
     "experiment",
@@ -171,6 +172,24 @@ class Budget:
             total=None,
             hvp_orders_correlated=True,
         )
+
+    def with_line(self, line: Contribution) -> Budget:
+        """Return a budget of its own with one more line, e.g. ``cmd3_shift``; the published total no longer applies."""
+        return replace(
+            self,
+            name=f"{self.name}+{line.key}",
+            label=f"{self.label} with {line.label}",
+            contributions=(*self.contributions, line),
+            total=None,
+        )
+
+
+def cmd3_shift() -> Contribution:
+    """Return what ππ of CMD-3 (2023) would add to the average of the other e⁺e⁻ experiments [1e-11]."""
+    shift = published("theory.hvp.systematic.cmd3_shift")
+    return Contribution(
+        "cmd3_shift", "shift of ππ to CMD-3", "HVP", float(shift) * 10.0, shift.sigma * 10.0, shift.source, shift.status
+    )
 
 
 def _order_sign(key: str) -> float:
