@@ -16,6 +16,9 @@ __all__ = ["VERBS", "main", "run"]
 #: Verb → (module that holds a click command of the same name with ``-`` as ``_``, one line of help).
 VERBS: Final[dict[str, tuple[str, str]]] = {
     "config": ("gminus2.cli.config", "Write or check a configuration file."),
+    "track": ("gminus2.cli.track", "Track muons with spin around the ring."),
+    "optics": ("gminus2.cli.optics", "Beta functions, tunes and frequencies of the ring."),
+    "inject": ("gminus2.cli.inject", "Inject a bunch: stored fraction, C_e, CBO, scans."),
 }
 
 
