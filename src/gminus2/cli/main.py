@@ -31,6 +31,9 @@ VERBS: Final[dict[str, tuple[str, str]]] = {
     "new-physics": ("gminus2.cli.new_physics", "What a model adds to a_mu, and the region a difference allows."),
     "edm": ("gminus2.cli.edm", "Search for a muon EDM in tracks; limit for a number of tracks."),
     "clfv": ("gminus2.cli.clfv", "Flavour violation: rates and mass reach of MEG II, Mu3e and Mu2e."),
+    "track": ("gminus2.cli.track", "Track muons with spin around the ring."),
+    "optics": ("gminus2.cli.optics", "Beta functions, tunes and frequencies of the ring."),
+    "inject": ("gminus2.cli.inject", "Inject a bunch: stored fraction, C_e, CBO, scans."),
 }
 
 
