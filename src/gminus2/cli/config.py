@@ -20,6 +20,7 @@ SCHEMAS: Final[dict[str, str]] = {
     "campaign": "gminus2.config.campaign:Campaign",
     "analysis": "gminus2.pipeline.campaign:Campaign",
     "fit": "gminus2.pipeline.fit_file:FitFile",
+    "field": "gminus2.config.field:FieldCampaign",
 }
 
 
