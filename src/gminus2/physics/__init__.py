@@ -1,0 +1,1 @@
+"""Pure formulas that the simulation and the analysis share. No state, no files, no random numbers."""
