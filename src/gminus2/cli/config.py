@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["SCHEMAS", "config"]
 
 #: Kind of configuration file → "module:schema class".
-SCHEMAS: Final[dict[str, str]] = {}
+SCHEMAS: Final[dict[str, str]] = {"campaign": "gminus2.config.campaign:Campaign"}
 
 
 def _schema(kind: str) -> type[BaseModel]:

@@ -15,6 +15,7 @@ __all__ = ["VERBS", "main", "run"]
 
 #: Verb → (module that holds a click command of the same name with ``-`` as ``_``, one line of help).
 VERBS: Final[dict[str, tuple[str, str]]] = {
+    "simulate": ("gminus2.cli.simulate", "Simulate a campaign: muons, positrons, detectors, histograms."),
     "config": ("gminus2.cli.config", "Write or check a configuration file."),
 }
 
