@@ -123,7 +123,7 @@ def _quantity(name: str, raw: Mapping[str, Any]) -> Quantity:
         source=str(raw["source"]),
         status=raw["verified"],
         uncertainty=uncertainty,
-        parts=MappingProxyType({k: float(v) for k, v in raw.get("parts", {}).items()}),
+        parts={k: float(v) for k, v in raw.get("parts", {}).items()},
         combine=str(raw.get("combine", "quadrature")),
         note=str(raw.get("note", "")),
         **split,

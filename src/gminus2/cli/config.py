@@ -17,6 +17,9 @@ __all__ = ["SCHEMAS", "config"]
 
 #: Kind of configuration file → "module:schema class".
 SCHEMAS: Final[dict[str, str]] = {"campaign": "gminus2.config.campaign:Campaign"}
+SCHEMAS: Final[dict[str, str]] = {
+    "fit": "gminus2.pipeline.fit_file:FitFile",
+}
 
 
 def _schema(kind: str) -> type[BaseModel]:

@@ -16,6 +16,7 @@ __all__ = ["VERBS", "main", "run"]
 #: Verb → (module that holds a click command of the same name with ``-`` as ``_``, one line of help).
 VERBS: Final[dict[str, tuple[str, str]]] = {
     "simulate": ("gminus2.cli.simulate", "Simulate a campaign: muons, positrons, detectors, histograms."),
+    "fit": ("gminus2.cli.fit", "Fit the precession of a time histogram."),
     "config": ("gminus2.cli.config", "Write or check a configuration file."),
 }
 
