@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 __all__ = ["SCHEMAS", "config"]
 
 #: Kind of configuration file → "module:schema class".
-SCHEMAS: Final[dict[str, str]] = {"campaign": "gminus2.config.campaign:Campaign"}
 SCHEMAS: Final[dict[str, str]] = {
+    "campaign": "gminus2.config.campaign:Campaign",
     "fit": "gminus2.pipeline.fit_file:FitFile",
 }
 

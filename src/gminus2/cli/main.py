@@ -17,6 +17,8 @@ __all__ = ["VERBS", "main", "run"]
 VERBS: Final[dict[str, tuple[str, str]]] = {
     "simulate": ("gminus2.cli.simulate", "Simulate a campaign: muons, positrons, detectors, histograms."),
     "fit": ("gminus2.cli.fit", "Fit the precession of a time histogram."),
+    "reduce": ("gminus2.cli.reduce", "Reduce hits to histograms."),
+    "inspect": ("gminus2.cli.inspect", "Show what is in a file, with quick plots."),
     "config": ("gminus2.cli.config", "Write or check a configuration file."),
 }
 
