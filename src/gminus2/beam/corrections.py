@@ -74,7 +74,9 @@ def covariance_of_datasets(corrections: Sequence[Correction]) -> FloatArray:
     The systematic rows stem from the same method and the same detectors, so they are fully correlated between
     datasets (the published combination treats them so).
     """
-    systematic = [math.sqrt(max(c.uncertainty_ppb**2 - c.rows_ppb.get("statistics", 0.0) ** 2, 0.0)) for c in corrections]
+    systematic = [
+        math.sqrt(max(c.uncertainty_ppb**2 - c.rows_ppb.get("statistics", 0.0) ** 2, 0.0)) for c in corrections
+    ]
     statistical = [c.rows_ppb.get("statistics", 0.0) for c in corrections]
     matrix: FloatArray = np.outer(systematic, systematic) + np.diag(np.square(statistical))
     return matrix

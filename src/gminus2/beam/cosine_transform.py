@@ -101,7 +101,9 @@ def cosine_transform(
     low, high = f_range_mhz
     nodes = np.arange(low, high + 0.5 * _STEP_MHZ, _STEP_MHZ)
     steps = round(_MARGIN_MHZ / _STEP_MHZ)
-    f = np.concatenate([low - _STEP_MHZ * np.arange(steps, 0, -1), nodes, nodes[-1] + _STEP_MHZ * np.arange(1, steps + 1)])
+    f = np.concatenate(
+        [low - _STEP_MHZ * np.arange(steps, 0, -1), nodes, nodes[-1] + _STEP_MHZ * np.arange(1, steps + 1)]
+    )
     z, toeplitz = _fourier(signal, azimuth_rad, f)
     start = float(signal.start_us.mean())  # lower edge of the first bin
     stop = start + signal.signal.shape[1] // 1000 * 1000 * signal.width_us
@@ -116,7 +118,7 @@ def cosine_transform(
         white = cho_solve(factor, kernel)
         normal = kernel.T @ white
         normal[np.diag_indices_from(normal)] *= 1.0 + 1e-10
-        inverse = np.linalg.inv(normal)
+        inverse = np.asarray(np.linalg.inv(normal), dtype=np.float64)
         density = inverse @ (white.T @ turned)
         residual = turned - kernel @ density
         return float(residual @ cho_solve(factor, residual)), density, inverse, turned, kernel @ density
@@ -164,4 +166,4 @@ def cosine_moment(result: CosineTransform, function: Callable[[FloatArray], Floa
     share = result.density * per_muon / (result.density * per_muon).sum()
     values = function(result.f_mhz)
     mean = float(share @ values)
-    return mean, float(np.sqrt(max((values - mean) @ result.covariance @ (values - mean), 0.0)))
+    return mean, float(np.sqrt(max(float((values - mean) @ result.covariance @ (values - mean)), 0.0)))

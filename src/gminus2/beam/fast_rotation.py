@@ -213,7 +213,9 @@ def analyse_fast_rotation(histogram: TimeHistogram, options: FastRotationOptions
     scale = 1.0
     if density.p_value < 1e-3:
         scale = math.sqrt(poor)
-        warnings.append(f"the fit is poor (χ²/ndf {poor:.2f}, p {density.p_value:.1e}); errors are scaled by {scale:.2f}")
+        warnings.append(
+            f"the fit is poor (χ²/ndf {poor:.2f}, p {density.p_value:.1e}); errors are scaled by {scale:.2f}"
+        )
     alpha = optics.alpha_p
     correction = moment(density, lambda f: electric_field_ppb(f, alpha))
     total = scale * correction.total

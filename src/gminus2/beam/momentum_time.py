@@ -26,7 +26,7 @@ from gminus2.beam.rotation_signal import HarmonicData
 from gminus2.constants import F_CYCLOTRON_MHZ
 from gminus2.errors import FitError
 
-__all__ = ["JointDensity", "Moment", "moment", "reconstruct"]
+__all__ = ["JointDensity", "Moment", "moment", "reconstruct", "time_covariance"]
 
 FloatArray = NDArray[np.float64]
 
@@ -67,8 +67,7 @@ class _Problem:
     @property
     def splines(self) -> FloatArray:
         """Values of the tensor splines at the nodes, shape (F·T, n)."""
-        both: FloatArray = np.kron(self.splines_f, self.splines_tau)
-        return both
+        return np.asarray(np.kron(self.splines_f, self.splines_tau), dtype=np.float64)
 
     def log_density(self, c: FloatArray) -> FloatArray:
         """Return log ρ at the nodes, shape (F·T,)."""
@@ -190,6 +189,10 @@ def _differences(size: int, order: int) -> FloatArray:
     return gram
 
 
+def _kron(first: FloatArray, second: FloatArray) -> FloatArray:
+    return np.asarray(np.kron(first, second), dtype=np.float64)
+
+
 def _splines(x: FloatArray, count: int) -> FloatArray:
     step = (x[-1] - x[0]) / (count - 3)
     knots = x[0] + step * np.arange(-3, count + 1)
@@ -201,7 +204,7 @@ def _splines(x: FloatArray, count: int) -> FloatArray:
 def _design(data: HarmonicData, f: FloatArray, tau: FloatArray, f0: float) -> FloatArray:
     """Return the response of the harmonics to a unit weight at each node, shape (B, 2H, F·T).
 
-    The mean over a block of e^{2πi(k f − h f₀)t} is a Dirichlet kernel; k = h is the signal, the other k leak in because
+    The mean over a block of e^{2πi(k f − h f₀)t} is a Dirichlet kernel; k = h is the signal, the other k leak in, as
     a block is a whole number of turns for f₀ only.
     """
     t, top = data.time_us, data.harmonics
@@ -221,9 +224,9 @@ def _design(data: HarmonicData, f: FloatArray, tau: FloatArray, f0: float) -> Fl
                 continue
             used = slice(None) if k == h else leaking
             offset = k * f - h * f0
-            kernel = np.sinc(offset * data.block_us) / np.sinc(offset * data.bin_us)
             # A bin integrates over its width; the sum over bins is what makes the Dirichlet kernel.
-            kernel = kernel * np.sinc(k * f * data.bin_us) * coherence
+            real = np.sinc(offset * data.block_us) / np.sinc(offset * data.bin_us) * np.sinc(k * f * data.bin_us)
+            kernel = coherence * real
             in_time = np.exp(2j * np.pi * np.outer(t[used], offset)) * kernel
             in_time *= np.sinc(k * step_f * t[used])[:, None] ** 2
             both = (in_time[:, :, None] * in_tau[k][None]).reshape(len(in_time), -1)
@@ -281,10 +284,10 @@ def _prepare(data: HarmonicData, f_range: tuple[float, float], f0: float) -> _Pr
     splines_f, splines_tau = _splines(f, _F_SPLINES), _splines(tau, _TAU_SPLINES)
     one_f, one_tau = np.eye(_F_SPLINES), np.eye(_TAU_SPLINES)
     penalties = (
-        np.kron(_differences(_F_SPLINES, 3), one_tau),
-        np.kron(one_f, _differences(_TAU_SPLINES, 3)),
-        np.kron(_differences(_F_SPLINES, 2), _differences(_TAU_SPLINES, 1))
-        + np.kron(_differences(_F_SPLINES, 1), _differences(_TAU_SPLINES, 2)),
+        _kron(_differences(_F_SPLINES, 3), one_tau),
+        _kron(one_f, _differences(_TAU_SPLINES, 3)),
+        _kron(_differences(_F_SPLINES, 2), _differences(_TAU_SPLINES, 1))
+        + _kron(_differences(_F_SPLINES, 1), _differences(_TAU_SPLINES, 2)),
     )
     guess = -0.5 * ((f[:, None] - np.clip(mean_f, f[0], f[-1])) / 0.010) ** 2
     guess = guess - 0.5 * ((tau[None, :] - centre) / 0.030) ** 2
@@ -380,7 +383,9 @@ def _update_strengths(problem: _Problem, c: FloatArray, fisher: FloatArray, stre
     return updated
 
 
-def _minimise(problem: _Problem, c: FloatArray, strengths: FloatArray, steps: int = 60) -> tuple[FloatArray, FloatArray]:
+def _minimise(
+    problem: _Problem, c: FloatArray, strengths: FloatArray, steps: int = 60
+) -> tuple[FloatArray, FloatArray]:
     penalty = _weighted(problem, strengths)
     fisher = np.zeros_like(penalty)
     for _ in range(steps):
@@ -439,7 +444,7 @@ def reconstruct(
     _, rho, residual = _objective(problem, c, penalty)
     jacobian = problem.jacobian(rho)
     fisher = jacobian.T @ jacobian
-    covariance = np.linalg.inv(fisher + penalty + 1e-8 * np.eye(len(c)))
+    covariance = np.asarray(np.linalg.inv(fisher + penalty + 1e-8 * np.eye(len(c))), dtype=np.float64)
     used = float((covariance * fisher).sum())
     chi2 = float(residual @ residual) + problem.rest
     ndf = problem.n_data - used
@@ -462,9 +467,7 @@ def reconstruct(
     )
 
 
-def _strength_response(
-    problem: _Problem, c: FloatArray, covariance: FloatArray, strengths: FloatArray
-) -> FloatArray:
+def _strength_response(problem: _Problem, c: FloatArray, covariance: FloatArray, strengths: FloatArray) -> FloatArray:
     """Return the change of the coefficients per standard deviation of each log penalty strength, shape (n, 3).
 
     From the implicit derivative dc/d ln λ_k = −H⁻¹ λ_k S_k c and the curvature of the marginal likelihood.
@@ -488,11 +491,27 @@ def _separable_covariance(fisher: FloatArray, penalty: FloatArray) -> FloatArray
     return covariance
 
 
+def _mean(density: JointDensity, values: FloatArray) -> Moment:
+    """Return the mean per muon of values at the nodes, shape (F, T) or (F, 1), with errors."""
+    problem = density._problem
+    # Muons pass a detector at the rate f, so the density seen is that of the muons times f; this is undone.
+    per_node = density.weights / problem.f_mhz[:, None] * float(problem.f_mhz.mean())
+    share = float(per_node.sum())
+    mean = float((per_node * values).sum() / share)
+    gradient = problem.node_gradient(per_node * (values - mean)) / share
+
+    def error(covariance: FloatArray) -> float:
+        return float(np.sqrt(max(float(gradient @ covariance @ gradient), 0.0)))
+
+    method = float(np.linalg.norm(gradient @ density._by_strength))
+    total = float(np.hypot(error(density._covariance), method))
+    return Moment(mean, total, error(density._noise), error(density._separable), method)
+
+
 def moment(density: JointDensity, function: Callable[[FloatArray], FloatArray]) -> Moment:
     """Return the mean of a function of frequency [MHz] over the stored muons, with errors.
 
-    Muons pass a detector at the rate f, so the density seen is that of the muons times f; this is undone. The linear
-    interpolation between nodes is taken into account by integrating the function over the hat of each node.
+    The linear interpolation between nodes is taken into account by integrating the function over the hat of each node.
     """
     problem = density._problem
     step = problem.f_mhz[1] - problem.f_mhz[0]
@@ -500,14 +519,13 @@ def moment(density: JointDensity, function: Callable[[FloatArray], FloatArray]) 
     # Three points that reproduce the second moment (step²/6) of a hat function.
     nodes = problem.f_mhz[:, None] + step * offsets
     values = (function(nodes) * shares).sum(axis=1)
-    per_node = (density.weights / problem.f_mhz[:, None]) * problem.f_mhz.mean()
-    share = float(per_node.sum())
-    mean = float((per_node * values[:, None]).sum() / share)
-    gradient = problem.node_gradient(per_node * (values - mean)[:, None]) / share
+    return _mean(density, values[:, None])
 
-    def error(covariance: FloatArray) -> float:
-        return float(np.sqrt(max(gradient @ covariance @ gradient, 0.0)))
 
-    method = float(np.linalg.norm(gradient @ density._by_strength))
-    total = float(np.hypot(error(density._covariance), method))
-    return Moment(mean, total, error(density._noise), error(density._separable), method)
+def time_covariance(density: JointDensity, function: Callable[[FloatArray], FloatArray]) -> Moment:
+    """Return the covariance of a function of frequency and injection time [µs · unit of the function]."""
+    problem = density._problem
+    values = function(problem.f_mhz)[:, None]
+    mean = float((density.weights * values).sum())
+    mean_tau = float((density.weights * problem.tau_us).sum())
+    return _mean(density, (values - mean) * (problem.tau_us[None, :] - mean_tau))

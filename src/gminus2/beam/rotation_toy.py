@@ -130,8 +130,4 @@ def gaussian_toy(
         return spread
 
     reach = 1e-3 * (abs(delay_ns) + 6.0 * bunch_ns)
-    return make_toy(
-        density, detectors=detectors, stop_us=stop_us, width_us=width_us, tau_range_us=(-reach, reach)
-    )
-
-
+    return make_toy(density, detectors=detectors, stop_us=stop_us, width_us=width_us, tau_range_us=(-reach, reach))

@@ -19,6 +19,8 @@ VERBS: Final[dict[str, tuple[str, str]]] = {
     "fit": ("gminus2.cli.fit", "Fit the precession of a time histogram."),
     "reduce": ("gminus2.cli.reduce", "Reduce hits to histograms."),
     "inspect": ("gminus2.cli.inspect", "Show what is in a file, with quick plots."),
+    "fast-rotation": ("gminus2.cli.fast_rotation", "Momenta of the stored muons and C_e from a 1-ns histogram."),
+    "beam": ("gminus2.cli.beam", "Beam-dynamics corrections of a campaign."),
     "config": ("gminus2.cli.config", "Write or check a configuration file."),
 }
 
