@@ -35,10 +35,19 @@ def _room(module: str) -> str:
     return parts[1] if len(parts) > 1 else ""
 
 
+def _executed(node: ast.AST) -> Iterator[ast.AST]:
+    """Walk a tree without the blocks that only a type checker reads."""
+    yield node
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.If) and isinstance(child.test, ast.Name) and child.test.id == "TYPE_CHECKING":
+            continue
+        yield from _executed(child)
+
+
 def _imports() -> Iterator[tuple[str, str, str]]:
     for file in sorted(SOURCE.rglob("*.py")):
         module = ".".join(["gminus2", *file.relative_to(SOURCE).with_suffix("").parts])
-        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        for node in _executed(ast.parse(file.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Import):
                 targets = [alias.name for alias in node.names]
             elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:

@@ -13,7 +13,8 @@ from pathlib import Path
 
 from gminus2.data.io import read_histogram
 from gminus2.pipeline.fit_file import FitFile, FitSection, InputSection
-from gminus2.pipeline.fit_job import MUON_GAMMA, FitRun, run_fit
+from gminus2.pipeline.fit_job import FitRun, run_fit
+from gminus2.pipeline.fit_summary import MUON_GAMMA
 from gminus2.precession import Model, preset
 from gminus2.report.fit_text import compact
 

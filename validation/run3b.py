@@ -110,6 +110,13 @@ def main(file: Path) -> None:
         f"{p['R'].error / referee.error('R') - 1:+.1e}")  # fmt: skip
     row("evaluations", run.result.evaluations, referee.evaluations, "")
 
+    print("\n## The ratio of the same histogram, shifted by 15 bins (9 parameters)\n")
+    ratio = fitted(file, "cbo", statistic="ratio").result
+    header("", "counts", "ratio")
+    row("R ± σ, ppm", f"{p['R'].value:.3f} ± {p['R'].error:.3f}", f"{ratio.value('R'):.3f} ± {ratio.error('R'):.3f}")
+    row("statistic / ndf", f"{run.result.statistic_value:.1f} / {run.result.ndf}",
+        f"{ratio.statistic_value:.1f} / {ratio.ndf}")  # fmt: skip
+
     print("\n## Start scan (9 parameters, to 650 µs)\n")
     header("start µs", "R ppm", "σ ppm", "shift", "allowed 1σ", "shift / allowed", "D/ndf")
     scan = run.scans[0]

@@ -130,10 +130,29 @@ def _quantity(name: str, raw: Mapping[str, Any]) -> Quantity:
     )
 
 
+#: The tables of ``gminus2.reference``; each adds to the ones before it and may not redefine anything.
+_FILES: Final = ("published.toml", "theory.toml")
+
+
 @cache
 def _table() -> Mapping[str, Any]:
-    text = resources.files("gminus2.reference").joinpath("published.toml").read_text(encoding="utf-8")
-    return MappingProxyType(tomllib.loads(text))
+    merged: dict[str, Any] = {}
+    for name in _FILES:
+        text = resources.files("gminus2.reference").joinpath(name).read_text(encoding="utf-8")
+        raw = tomllib.loads(text)
+        raw.pop("schema_version", None)
+        _add_table(merged, raw, name)
+    return MappingProxyType(merged)
+
+
+def _add_table(target: dict[str, Any], extra: Mapping[str, Any], where: str) -> None:
+    for key, value in extra.items():
+        if key not in target:
+            target[key] = value
+        elif isinstance(value, dict) and isinstance(target[key], dict) and not _is_entry(target[key]):
+            _add_table(target[key], value, f"{where}: {key}")
+        else:
+            raise ConfigError(f"the reference tables define '{key}' twice", where=where)
 
 
 def _walk(node: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Mapping[str, Any]]]:

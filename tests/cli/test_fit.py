@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sys
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -120,6 +121,21 @@ def test_iminuit_finds_the_same_minimum(command: Command, run3b: Path) -> None:
     assert own["parameters"]["R"]["value"] == pytest.approx(referee["parameters"]["R"]["value"], abs=0.01 * sigma)
 
 
+def test_the_ratio_of_run3b_gives_the_same_frequency_without_the_decay(command: Command, run3b: Path) -> None:
+    counts = command(run3b, "--model", "cbo", "-q").fit["parameters"]["R"]
+    answer = command(run3b, "--model", "cbo", "--statistic", "ratio", "--scan-start", "60", figures=True, output="r")
+    ratio = answer.fit
+    assert ratio["statistic"]["name"] == "ratio"
+    assert ratio["p_value"] > 0.01
+    # Same hits but for the bins at the end that have no partner: far closer than one standard deviation.
+    assert ratio["parameters"]["R"]["value"] == pytest.approx(counts["value"], abs=0.3 * counts["error"])
+    assert ratio["parameters"]["R"]["error"] == pytest.approx(counts["error"], rel=0.02)
+    assert ratio["parameters"]["tau"]["state"] == "fixed"
+    assert (answer.folder / "scan_start.png").exists()
+    again = command("--from", answer.folder / "fit.toml", "-q", output="again").fit
+    assert again["statistic"]["value"] == pytest.approx(ratio["statistic"]["value"], abs=1e-3)
+
+
 PBO = {
     "Forw": (2035.67, 0.67543, 0.00041, 0.2694, 2.1909, 4.94, 636.32),
     "Back": (1983.69, 0.67529, 0.00051, 0.2509, 2.1936, 2.52, 451.34),
@@ -180,7 +196,13 @@ def test_a_fit_is_repeated_from_its_own_file(command: Command, run3b: Path) -> N
         assert answer.fit["parameters"]["tau"]["state"] == "fixed"
         assert answer.fit["parameters"]["tau_cbo"]["lower"] == 50.0
         assert answer.fit["parameters"]["R"]["start"] == first.fit["parameters"]["R"]["value"]
-    assert (second.folder / "fit.toml").read_text() == (first.folder / "fit.toml").read_text()
+    files = [tomllib.loads((answer.folder / "fit.toml").read_text()) for answer in (first, second)]
+    for section in ("input", "fit"):
+        assert files[0][section] == files[1][section]
+    for name, before in files[0]["result"]["parameters"].items():
+        after = files[1]["result"]["parameters"][name]
+        assert after["value"] == pytest.approx(before["value"], abs=0.01 * before["error"] + 1e-12)
+        assert after["state"] == before["state"]
     changed = command("--from", first.folder / "fit.toml", "--stop", 500, "--free", "tau", "-q", output="changed").fit
     assert changed["window_us"] == [50.0, 500.0]
     assert changed["parameters"]["tau"]["state"] == "free"
@@ -255,6 +277,7 @@ def test_a_blinded_fit_is_repeated_only_with_its_phrase(command: Command, tmp_pa
         ((file, "--model", first.folder / "fit.json"), "comes from a blinded fit"),
         ((file, "-m", "five", "--units", "MHz", "--blind", "x"), "hides R"),
         ((file, "-m", "five", "--blind", " "), "phrase"),
+        ((file, "-m", "five", "--blind", "x", "--blind-convention", "e989", "--dataset", "1a"), "knows no dataset"),
     ):
         answer = command(*words, output="refused")
         assert (answer.code, answer.out) == (2, ""), message
@@ -262,7 +285,52 @@ def test_a_blinded_fit_is_repeated_only_with_its_phrase(command: Command, tmp_pa
         assert not answer.folder.exists()
 
 
+def test_the_convention_of_the_collaboration_moves_r_by_its_known_offset(command: Command, tmp_path: Path) -> None:
+    # ω(R = 0)/ω_ref - 1 = +12.486945 ppm for this phrase, so the same ω is reached at an R that is smaller by as much.
+    file = _toy(tmp_path)
+    open_ = command(file, "-m", "five", "-q").fit["parameters"]["R"]
+    words = (file, "-m", "five", "-q", "--blind", "test string", "--blind-convention", "e989")
+    hidden = command(*words, output="b").fit["parameters"]["R"]
+    assert hidden["value"] - open_["value"] == pytest.approx(-12.486945, abs=1e-4)
+
+
 # Options --------------------------------------------------------------------------------------------------------------
+
+
+def test_a_fit_that_does_not_converge_says_so_loudly(
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from gminus2.pipeline import fit_job
+    from gminus2.precession import FitSettings
+
+    file = _toy(tmp_path)
+    few = FitSettings(window_us=(30.0, 250.0), max_iterations=1)
+    monkeypatch.setattr(fit_job, "_settings", lambda request: few)
+    answer = command(file, "-m", "five", "--set", "R=900", "--set", "phi=0.5", figures=True)
+    assert answer.fit["converged"] is False
+    assert any("DID NOT CONVERGE" in alarm for alarm in answer.fit["alarms"])
+    assert "DID NOT CONVERGE" in answer.out
+    assert "DID NOT CONVERGE" in answer.err
+    assert "converged = false" in (answer.folder / "fit.toml").read_text()
+
+
+def test_the_starter_file_of_a_fit_is_a_valid_fit_file(command: Command, tmp_path: Path) -> None:
+    from click.testing import CliRunner
+
+    from gminus2.cli.main import main
+
+    starter = tmp_path / "starter.toml"
+    for words in (["new", "fit", "--to", str(starter)], ["check", "fit", str(starter)]):
+        assert CliRunner().invoke(main, ["config", *words]).exit_code == 0
+    assert "no histogram to fit" in command("--from", starter).err
+    assert command(_toy(tmp_path), "--from", starter, "-q").fit["model"]["name"] == "custom"
+
+
+@pytest.mark.parametrize("length_us", [2, 4, 10])
+def test_a_window_of_few_periods_ends_with_a_fit_or_an_alarm(command: Command, tmp_path: Path, length_us: int) -> None:
+    answer = command(_toy(tmp_path), "-m", "five", "--start", 60, "--stop", 60 + length_us, "-q")
+    assert answer.code == 0
+    assert answer.fit["converged"] or "DID NOT CONVERGE" in answer.err
 
 
 def test_quiet_prints_nothing_and_still_writes(command: Command, tmp_path: Path) -> None:
@@ -285,6 +353,20 @@ def test_detectors_fitted_together_and_linked_parameters(command: Command, tmp_p
     a, phi = linked["parameters"]["A"], linked["parameters"]["phi"]
     assert phi["value"] == pytest.approx(4 * a["value"] + 0.5)
     assert phi["state"] == "linked"
+
+
+def test_a_parameter_at_its_bound_gets_no_error_and_an_alarm(command: Command, tmp_path: Path) -> None:
+    answer = command(_toy(tmp_path), "-m", "five", "--bound", "tau=70:90", figures=True)
+    assert answer.code == 0
+    assert answer.fit["parameters"]["tau"]["state"] == "at bound"
+    assert any("AT A BOUND: tau" in alarm for alarm in answer.fit["alarms"])
+    assert (answer.folder / "correlation.png").exists()
+
+
+def test_a_window_that_reaches_beyond_the_data_is_cut_and_says_so(command: Command, tmp_path: Path) -> None:
+    fit = command(_toy(tmp_path), "-m", "five", "--start", 30, "--stop", 700, "-q").fit
+    assert fit["window_edges_us"]["calo 1"][1] == pytest.approx(298.4)
+    assert any("ends at 700 µs, the data at 298.4 µs" in caveat for caveat in fit["caveats"])
 
 
 def test_packing_adds_counts_and_keeps_the_frequency(command: Command, tmp_path: Path) -> None:
@@ -322,6 +404,8 @@ def test_packing_adds_counts_and_keeps_the_frequency(command: Command, tmp_path:
         (("--start", "60", "--stop", "60.5"), "fewer bins than the model has free parameters"),
         (("--statistic", "weighted"), "variances"),
         (("--columns", "time=1"), None),
+        (("--statistic", "ratio", "--minos"), "own engine"),
+        (("--statistic", "ratio", "--start", "60", "--stop", "64"), "too short for a ratio"),
         (("--statistic", "cash"), "not one of"),
     ],
 )

@@ -34,7 +34,7 @@ _how = _options(
     click.option("--from", "earlier", type=_PATH, help="Repeat the fit of this fit.toml; other options change it."),
     click.option("--start", type=float, metavar="US", help="Begin of the window.  [default: 30, or first good bin]"),
     click.option("--stop", type=float, metavar="US", help="End of the window.  [default: 650, or last good bin]"),
-    click.option("--statistic", type=click.Choice(["poisson", "neyman", "pearson", "weighted"]),
+    click.option("--statistic", type=click.Choice(["poisson", "neyman", "pearson", "weighted", "ratio"]),
                  help="[default: poisson]"),
     click.option("--bins", type=click.Choice(["integral", "centre"]),
                  help="Model averaged over the bin, or at its centre.  [default: integral]"),
@@ -44,6 +44,8 @@ _how = _options(
     click.option("--scan-start", metavar="TIMES", help="Scan the start: LO:HI:STEP, or a list 30,50,80."),
     click.option("--scan-stop", metavar="TIMES", help="Scan the stop of the window."),
     click.option("--blind", metavar="PHRASE", help="Blind R by a phrase, which is stored nowhere."),
+    click.option("--blind-convention", type=click.Choice(["native", "e989"]),
+                 help="Generator of the blind; e989 repeats the collaboration's utility.  [default: native]"),
     click.option("--dataset", metavar="NAME", help="Name of the data set; each has a blind of its own."),
 )  # fmt: skip
 

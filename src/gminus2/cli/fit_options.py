@@ -10,7 +10,7 @@ from typing import Any
 from gminus2.config import parse_config, read_toml
 from gminus2.errors import BlindingError, ConfigError, nearest
 from gminus2.pipeline.fit_file import FitFile, read_fit_file
-from gminus2.pipeline.fit_job import MUON_GAMMA
+from gminus2.pipeline.fit_summary import MUON_GAMMA
 from gminus2.precession import PRESETS, Model, load_model, read_fit
 
 __all__ = ["input_and_settings", "with_model"]
@@ -55,6 +55,7 @@ def input_and_settings(base: FitFile, options: Mapping[str, Any], *, blind: bool
         ("minimizer", "minimizer"),
         ("minos", "minos"),
         ("dataset", "dataset"),
+        ("blind_convention", "blind_convention"),
         ("field_index", "field_index"),
     ):
         if options[option] is not None:

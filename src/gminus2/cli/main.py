@@ -15,13 +15,24 @@ __all__ = ["VERBS", "main", "run"]
 
 #: Verb → (module that holds a click command of the same name with ``-`` as ``_``, one line of help).
 VERBS: Final[dict[str, tuple[str, str]]] = {
-    "simulate": ("gminus2.cli.simulate", "Simulate a campaign: muons, positrons, detectors, histograms."),
+    "measure": ("gminus2.cli.measure", "Run a campaign to a_mu: result, budget and report."),
+    "published": ("gminus2.cli.published", "Published results beside what is recomputed from their inputs."),
+    "explain": ("gminus2.cli.explain", "Walk a number of a result back to its inputs and constants."),
+    "compare": ("gminus2.cli.compare", "Compare two result folders number by number."),
+    "seal": ("gminus2.cli.seal", "Draw and encrypt the hidden offsets of a blind measurement."),
+    "freeze": ("gminus2.cli.freeze", "Fix a blinded result so that it may be unblinded."),
+    "unblind": ("gminus2.cli.unblind", "Open a frozen result with both keys."),
     "fit": ("gminus2.cli.fit", "Fit the precession of a time histogram."),
+    "simulate": ("gminus2.cli.simulate", "Simulate a campaign: muons, positrons, detectors, histograms."),
     "reduce": ("gminus2.cli.reduce", "Reduce hits to histograms."),
     "inspect": ("gminus2.cli.inspect", "Show what is in a file, with quick plots."),
     "fast-rotation": ("gminus2.cli.fast_rotation", "Momenta of the stored muons and C_e from a 1-ns histogram."),
     "beam": ("gminus2.cli.beam", "Beam-dynamics corrections of a campaign."),
     "config": ("gminus2.cli.config", "Write or check a configuration file."),
+    "theory": ("gminus2.cli.theory", "Standard-Model prediction, tension with experiment, HVP from your R(s)."),
+    "new-physics": ("gminus2.cli.new_physics", "What a model adds to a_mu, and the region a difference allows."),
+    "edm": ("gminus2.cli.edm", "Search for a muon EDM in tracks; limit for a number of tracks."),
+    "clfv": ("gminus2.cli.clfv", "Flavour violation: rates and mass reach of MEG II, Mu3e and Mu2e."),
 }
 
 

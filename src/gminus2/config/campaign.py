@@ -364,6 +364,10 @@ class Campaign(StrictModel):
     """``events``: every muon and hit; ``fast``: time and energy only; ``expected``: the rate without counting noise."""
     pool_muons: Annotated[int, Field(ge=1000)] = 262_144
     """Muons drawn from the stored beam per dataset."""
+    expected_muons: Annotated[int, Field(ge=10)] = 400
+    """Muons over which the mode ``expected`` integrates (about 25 ms each)."""
+    expected_decays: Annotated[int, Field(ge=100_000)] = 2_000_000
+    """Decays from which that mode takes the acceptance."""
     fills_per_batch: Annotated[int, Field(ge=16, multiple_of=16)] = 1024
     """Fills per stored piece of work; any value gives the same result."""
     end_us: Annotated[float, Field(gt=0.0, le=700.0)] = 700.0

@@ -121,7 +121,7 @@ SHARED_ARRAYS: Final[dict[str, tuple[tuple[int, ...], str, str, str]]] = {
     "fast_rotation_bunch": ((_B, _FAST), "u4", "1", "the same by (bunch, time in 1 ns)"),
     "energy_flow": ((24, _T), "i8", "MeV", "sum of hit energies above the Q threshold by (calorimeter, time)"),
     "energy_flow_squared": ((24, _T), "i8", "MeV^2", "sum of squared hit energies above the Q threshold"),
-    "hit_map": ((24, 30, 26), "u4", "1", "hits by (calorimeter, u in 7.56 mm, height in 6 mm from -78 mm)"),
+    "hit_map": ((24, 32, 26), "u4", "1", "hits by (calorimeter, u in 7.2 mm, height in 6 mm from -78 mm)"),
     "track_x": ((2, _X, _T), "u4", "1", "tracks by (station, decay x outward in 2 mm, time), tangency bias subtracted"),
     "track_y": ((2, _X, _T), "u4", "1", "tracks by (station, decay y upward in 2 mm, time)"),
     "track_angle": ((2, _A, _T), "u4", "1", "tracks by (station, vertical angle in 2 mrad, time)"),

@@ -8,6 +8,7 @@ A blinding phrase is never in it.
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -69,8 +70,9 @@ class FitSection(StrictModel):
     """Begin of the window [µs]; 30 for storage-ring data, else the first good bin."""
     stop_us: float | None = None
     """End of the window [µs]; 650 for storage-ring data, else the last good bin."""
-    statistic: Literal["poisson", "neyman", "pearson", "weighted"] = "poisson"
-    """poisson (deviance), neyman (variance = counts), pearson (variance = model), weighted (errors of the file)."""
+    statistic: Literal["poisson", "neyman", "pearson", "weighted", "ratio"] = "poisson"
+    """poisson (deviance), neyman (variance = counts), pearson (variance = model), weighted (errors of the file),
+    ratio (the counts against themselves, shifted by half a period, with the covariance of the overlap)."""
     bins: Literal["integral", "centre"] = "integral"
     """Compare counts with the model's mean over the bin, or with its value at the centre."""
     nodes: Annotated[int, Field(ge=1, le=5)] = 3
@@ -85,6 +87,8 @@ class FitSection(StrictModel):
     """Stop times of a stop scan [µs]."""
     blind: bool = False
     """Whether R is blinded; the phrase is asked for with --blind and never stored."""
+    blind_convention: Literal["native", "e989"] = "native"
+    """native: this package's generator; e989: the offset the collaboration's utility draws for the phrase."""
     dataset: str = ""
     """Name of the data set, part of the blinding: each has an offset of its own."""
     field_index: Annotated[float, Field(gt=0.0, lt=0.25)] = 0.108
@@ -150,6 +154,8 @@ def fit_file_text(file: FitFile, result: FitResult, folder: Path) -> str:
     if pseudo is not None:
         lines += ["", "[input.pseudo]", *_entries(pseudo)]
     settings = file.fit.model_dump(exclude_none=True)
+    if not file.fit.blind:
+        settings.pop("blind_convention")
     if not file.fit.dataset:
         settings.pop("dataset")
     lines += ["", "[fit]", *_entries(settings)]
@@ -197,7 +203,9 @@ def _model(model: ModelConfig, result: FitResult) -> list[str]:
             continue
         general = raw["parameters"].get(name.partition("[")[0], {})
         own = {**general, **raw["parameters"].get(name, {})}
-        entry: dict[str, Any] = {"value": fitted.value}
+        if fitted.state == "fixed" and not own.get("fixed"):
+            continue  # drops out of a ratio
+        entry: dict[str, Any] = {"value": fitted.value} if math.isfinite(fitted.value) else {}
         if own.get("fixed"):
             entry["fixed"] = True
         for bound in ("lower", "upper"):

@@ -17,53 +17,27 @@ from gminus2.data.io import ReadOptions, ReadReport, read_histogram
 from gminus2.errors import BlindingError, DataError
 from gminus2.execution import make_executor
 from gminus2.pipeline.fit_file import FitFile, fit_file_text
+from gminus2.pipeline.fit_ratio import fit_shifted_ratio
+from gminus2.pipeline.fit_summary import DetectorQuality, alarms, derived, quality, residuals, scan_json
 from gminus2.precession import (
     Blinding,
     FitResult,
     FitSettings,
-    FittedSpectrum,
     LostMuonSpectrum,
     Model,
-    NamedLine,
     PullSummary,
     ResidualSpectrum,
     WindowScan,
     fit,
     pull_summary,
-    result_spectra,
     scan_window,
 )
-from gminus2.precession.config import PrecessionTerm
-from gminus2.precession.result import P_VALUE_ALARM
-from gminus2.units import omega_reference, ppm
 
-__all__ = ["MUON_GAMMA", "DetectorQuality", "FitRun", "default_model", "good_bins", "read_data", "run_fit"]
+__all__ = ["FitRun", "default_model", "good_bins", "read_data", "run_fit"]
 
 #: A histogram that reaches later than this [µs] is storage-ring data and gets the usual window.
 _RING_DATA_US: Final = 100.0
 _RING_WINDOW_US: Final = (30.0, 650.0)
-#: γ/2π of the muon [MHz/T]; used where a model in MHz names no other.
-MUON_GAMMA: Final = 135.538817
-#: Reference frequency of R [MHz].
-F_REF: Final = omega_reference / (2.0 * np.pi)
-
-
-@dataclass(frozen=True)
-class DetectorQuality:
-    """How well one detector of a simultaneous fit is described.
-
-    Attributes
-    ----------
-    statistic_value
-        Share of this detector in the minimum.
-    n_bins, n_parameters
-        Bins in the window; free parameters that belong to this detector alone.
-    """
-
-    label: str
-    statistic_value: float
-    n_bins: int
-    n_parameters: int
 
 
 @dataclass(frozen=True)
@@ -120,7 +94,7 @@ class FitRun:
                 }
                 for q, p, r in zip(self.quality, self.pulls, self.residuals, strict=True)
             },
-            "scans": [_scan_json(scan) for scan in self.scans],
+            "scans": [scan_json(scan) for scan in self.scans],
             "no_a_mu": self.report.no_a_mu if self.report is not None else None,
         }
 
@@ -160,6 +134,7 @@ def run_fit(
     histogram, report = data if data is not None else read_data(request)
     histogram = good_bins(histogram, report, request.input.pack)
     request = _resolve_window(request, histogram)
+    histogram = _beyond_data(request, histogram)
     if report is not None:
         resolved_input = request.input.model_copy(update={"sha256": report.sha256})
         if request.input.sha256 not in ("", report.sha256):
@@ -173,8 +148,11 @@ def run_fit(
         model = model.with_losses(losses)
         request = request.model_copy(update={"model": model.config})
     settings = _settings(request)
-    result = fit(histogram, model, settings, blinding=blinding)
-    scans = _scans(request, histogram, model, settings, blinding, quiet)
+    if request.fit.statistic == "ratio":
+        result, scans = fit_shifted_ratio(request, histogram, model, settings, blinding)
+    else:
+        result = fit(histogram, model, settings, blinding=blinding)
+        scans = _scans(request, histogram, model, settings, blinding, quiet)
     inputs = [Path(name) for name in (request.input.file, request.input.losses) if name]
     provenance = make_provenance(
         made_by,
@@ -187,12 +165,12 @@ def run_fit(
         report=report,
         histogram=histogram,
         result=result,
-        quality=tuple(_quality(result, spectrum) for spectrum in result.spectra),
+        quality=tuple(quality(result, spectrum) for spectrum in result.spectra),
         pulls=tuple(pull_summary(spectrum) for spectrum in result.spectra),
-        residuals=_residuals(request, result),
+        residuals=residuals(request, result),
         scans=scans,
-        derived=_derived(request, result),
-        alarms=_alarms(result),
+        derived=derived(request, result),
+        alarms=alarms(result),
         provenance=provenance,
     )
 
@@ -286,6 +264,21 @@ def _resolve_window(request: FitFile, histogram: TimeHistogram) -> FitFile:
     return request.model_copy(update={"fit": changed})
 
 
+def _beyond_data(request: FitFile, histogram: TimeHistogram) -> TimeHistogram:
+    """Add a caveat where the window reaches beyond the data of a detector."""
+    caveats = list(histogram.caveats)
+    assert request.fit.start_us is not None
+    assert request.fit.stop_us is not None
+    for i, label in enumerate(histogram.labels):
+        low, high = (float(histogram.edges_us(i)[k]) for k in (0, -1))
+        where = f" of {label}" if histogram.n_detectors > 1 else ""
+        if request.fit.start_us < low - histogram.width_us:
+            caveats.append(f"the window begins at {request.fit.start_us:g} µs, the data{where} at {low:.6g} µs")
+        if request.fit.stop_us > high + histogram.width_us:
+            caveats.append(f"the window ends at {request.fit.stop_us:g} µs, the data{where} at {high:.6g} µs")
+    return replace(histogram, caveats=tuple(caveats))
+
+
 def _end_us(histogram: TimeHistogram) -> float:
     return max(float(histogram.edges_us(i)[-1]) for i in range(histogram.n_detectors))
 
@@ -296,7 +289,7 @@ def _settings(request: FitFile) -> FitSettings:
     assert options.stop_us is not None
     return FitSettings(
         window_us=(options.start_us, options.stop_us),
-        statistic=options.statistic,
+        statistic="poisson" if options.statistic == "ratio" else options.statistic,
         bin_rule=options.bins,
         nodes=options.nodes,
         minimizer="fisher" if options.minimizer == "own" else "minuit",
@@ -309,7 +302,7 @@ def _blinding(request: FitFile, phrase: str | None, expected: str) -> Blinding |
         return None
     if not phrase:
         raise BlindingError("this fit is blinded", expected="the phrase", hint="give it with --blind PHRASE")
-    blinding = Blinding.from_phrase(phrase, dataset=request.fit.dataset)
+    blinding = Blinding.from_phrase(phrase, dataset=request.fit.dataset, convention=request.fit.blind_convention)
     if expected and blinding.label != expected:
         raise BlindingError(
             "this is not the phrase of the earlier fit",
@@ -350,107 +343,3 @@ def _scans(
                 )
             )
     return tuple(scans)
-
-
-def _scan_json(scan: WindowScan) -> dict[str, Any]:
-    names = scan.results[0].free if scan.results else ()
-    return {
-        "edge": scan.edge,
-        "times_us": scan.times_us,
-        "statistic": [r.statistic_value for r in scan.results],
-        "ndf": [r.ndf for r in scan.results],
-        "p_value": [r.p_value for r in scan.results],
-        "converged": [r.converged for r in scan.results],
-        "parameters": {
-            name: {
-                "value": scan.values(name),
-                "error": scan.errors(name),
-                "shift": scan.shifts(name),
-                "allowed": scan.allowed(name),
-            }
-            for name in names
-        },
-    }
-
-
-def _quality(result: FitResult, spectrum: FittedSpectrum) -> DetectorQuality:
-    """Return a detector's share of the statistic; the shares add up to the value at the minimum."""
-    if result.statistic == "poisson":
-        n, mu = spectrum.data, spectrum.model
-        ratio = np.where(n > 0, mu / np.where(n > 0, n, 1.0) - 1.0, 0.0)
-        value = 2.0 * float(np.where(n > 0, n * (ratio - np.log1p(ratio)), mu).sum())
-    else:
-        value = float((spectrum.pulls**2).sum())
-    many = len(result.labels) > 1
-    own = [name for name in result.free if not many or name.endswith(f"[{spectrum.label}]")]
-    return DetectorQuality(spectrum.label, value, len(spectrum.data), len(own))
-
-
-def _residuals(request: FitFile, result: FitResult) -> tuple[ResidualSpectrum, ...]:
-    """Return the residual spectra; the lines of a storage ring are named only in a fit of storage-ring data."""
-    found = result_spectra(result, field_index=request.fit.field_index)
-    terms = [term for term in request.model.terms if isinstance(term, PrecessionTerm)]
-    if any(term.frequency == "R" for term in terms):
-        return found
-    return tuple(_own_lines(spectrum, result, terms) for spectrum in found)
-
-
-def _own_lines(spectrum: ResidualSpectrum, result: FitResult, terms: list[PrecessionTerm]) -> ResidualSpectrum:
-    """Replace the lines of a ring by the fitted precession frequencies and their doubles."""
-    lines = []
-    for term in terms:
-        tail = f"_{term.label}" if term.label else ""
-        base, scale = ("f", 1.0) if term.frequency == "MHz" else ("B", term.gamma_mhz_per_tesla or MUON_GAMMA)
-        for name in (f"{base}{tail}[{spectrum.label}]", base + tail):
-            if name in result.parameters:
-                f = scale * result.value(name)
-                lines += [(f"f{tail}", f), (f"2 f{tail}", 2.0 * f)]
-                break
-    step = float(spectrum.f_mhz[1] - spectrum.f_mhz[0])
-    named = tuple(
-        NamedLine(name, f, float(spectrum.amplitude[np.argmin(np.abs(spectrum.f_mhz - f))])) for name, f in lines
-    )
-    top_name = next((name for name, f in lines if abs(f - spectrum.top.f_mhz) < 2.0 * step), "unknown")
-    return replace(spectrum, lines=named, top=replace(spectrum.top, name=top_name))
-
-
-def _derived(request: FitFile, result: FitResult) -> dict[str, tuple[float, float, str]]:
-    """Return the frequency of every precession term in the other units; nothing of a blinded one."""
-    derived: dict[str, tuple[float, float, str]] = {}
-    if result.blinded:
-        return derived
-    for term in request.model.terms:
-        if not isinstance(term, PrecessionTerm):
-            continue
-        tail = f"_{term.label}" if term.label else ""
-        gamma = term.gamma_mhz_per_tesla or MUON_GAMMA
-        source, target, factor, constant, unit = {
-            "R": ("R", "f_a", F_REF * ppm, F_REF, "MHz"),
-            "MHz": ("f", "B_mu" if term.gamma_mhz_per_tesla is None else "B", 1.0 / gamma, 0.0, "T"),
-            "tesla": ("B", "f", gamma, 0.0, "MHz"),
-        }[term.frequency]
-        for name, parameter in result.parameters.items():
-            base, bracket, rest = name.partition("[")
-            if base == source + tail:
-                value = constant + factor * parameter.value
-                derived[target + tail + bracket + rest] = (value, factor * parameter.error, unit)
-    return derived
-
-
-def _alarms(result: FitResult) -> tuple[str, ...]:
-    alarms = []
-    if not result.converged:
-        alarms.append("THE FIT DID NOT CONVERGE: its values and errors mean nothing.")
-    if result.ndf < 1:
-        alarms.append("NO DEGREES OF FREEDOM: as many parameters as bins; the fit tests nothing.")
-    elif not result.p_value >= P_VALUE_ALARM:
-        alarms.append(
-            f"THE MODEL DOES NOT DESCRIBE THE DATA: p-value {result.p_value:.1e} is below {P_VALUE_ALARM:.0e}. "
-            "Values may be biased and errors are too small; look at the residual spectrum."
-        )
-    at_bound = [name for name, p in result.parameters.items() if p.state == "at bound"]
-    if at_bound:
-        alarms.append(
-            f"AT A BOUND: {', '.join(at_bound)}; no error can be given, and the other errors are conditional."
-        )
-    return tuple(alarms)

@@ -42,8 +42,6 @@ def describe(path: Path) -> Description:
         return _dataset(CampaignDataset.read(path), path)
     if kind == "hits":
         return _hits(HitBlock.read(path))
-    if kind == "truth":
-        raise DataError("truth records are sealed", where=str(path))
     stored = read_arrays(path, kind)
     arrays = [(name, str(a.values.shape), a.unit, a.description) for name, a in stored.arrays.items()]
     return Description({"kind": kind, **stored.attributes}, arrays)

@@ -220,11 +220,12 @@ class Binding:
             tables=np.zeros((3 + 2 * n_osc, nodes * BLOCK)),
             rows=np.zeros((layout.extra_rows, total)),
             known=np.full((len(self.problem.bins), n_osc, EXTRA_PARAMETERS), np.nan),
-            scratch=np.zeros((rows, nodes * BLOCK)),
+            scratch=np.zeros((rows, BLOCK)),
             mu=np.zeros(BLOCK),
             jac=np.zeros((n_theta, BLOCK)),
             slope=np.zeros(BLOCK),
             curvature=np.zeros(BLOCK),
+            weighted=np.zeros(BLOCK),
             gradient=np.zeros(n_theta),
             hessian=np.zeros((n_theta, n_theta)),
         )
@@ -360,6 +361,7 @@ def bind(
         factor=factor,
         offset=offset,
         need=np.ascontiguousarray((source >= 0).any(axis=0)),
+        needed=np.flatnonzero((source >= 0).any(axis=0)).astype(np.int64),
         xi=xi,
         node_weights=node_weights,
     )

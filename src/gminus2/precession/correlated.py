@@ -12,6 +12,7 @@ from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import special
 
 from gminus2.data import TimeHistogram
 from gminus2.errors import FitError
@@ -218,17 +219,46 @@ def fit_ratio(
         slope_top, slope_bottom = (2.0 * j0 - jp - jm)[:, :n], (2.0 * j0 + jp + jm)[:, :n]
         return top / bottom, (slope_top * bottom - slope_bottom * top) / bottom**2
 
-    whiten = series.whitener(inside)
+    whiten = Whitener(series.variances(inside))
     binding = replace(binding, used=int(np.isfinite(whiten.variances).sum()))
     bounds = binding.table.lower[binding.free], binding.table.upper[binding.free]
     data = series.values[inside]
     minimum = _minimise(expected, data, whiten, first, bounds, settings.max_iterations)
+    values, jacobian = expected(minimum.p)
+    minimum, p_value = _with_overlap(minimum, series, inside, jacobian, binding.used)
     spectrum = FittedSpectrum(
         label=series.label,
         centres_us=centres,
         data=data,
-        model=expected(minimum.p)[0],
+        model=values,
         sigma=np.sqrt(whiten.variances),
         width_us=series.width_us,
     )
-    return assemble(binding, first, minimum, settings, blinding, (spectrum,), series.caveats, statistic="ratio")
+    return assemble(
+        binding, first, minimum, settings, blinding, (spectrum,), series.caveats, statistic="ratio", p_value=p_value
+    )
+
+
+def _with_overlap(
+    minimum: Minimum, series: RatioSeries, inside: slice, jacobian: Array, used: int
+) -> tuple[Minimum, float | None]:
+    """Return the minimum with the covariance that the overlap of the copies gives, and the p-value.
+
+    The weights are the inverse variances alone: modes in which the overlap cancels nearly all noise (sums of R over
+    many periods) have no use for the frequency and would magnify the second-order bias of a ratio. The covariance is
+    then C Jᵀ W V W J C, C = (Jᵀ W J)⁻¹, and χ² follows a scaled χ² distribution with the first two moments of
+    tr(W V) (F. E. Satterthwaite, Biometrics Bulletin 2 (1946) 110).
+    """
+    if series.covariance.ndim == 1 or not minimum.converged:
+        return minimum, None
+    weighted = jacobian.T / series.variances(inside)[:, None]
+    inner = weighted.T @ series.times_covariance(inside, weighted)
+    covariance = minimum.covariance @ inner @ minimum.covariance
+    band = series.covariance[:, inside]
+    n = band.shape[1]
+    second = float(n) + 2.0 * sum(
+        float((band[k, : n - k] ** 2 / (band[0, : n - k] * band[0, k:])).sum()) for k in range(1, len(band))
+    )
+    first = float(used - minimum.p.size)
+    scale = second / n
+    return replace(minimum, covariance=covariance), float(special.chdtrc(first / scale, minimum.value / scale))

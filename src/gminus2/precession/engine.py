@@ -184,8 +184,12 @@ def assemble(
     caveats: tuple[str, ...],
     *,
     statistic: str = "",
+    p_value: float | None = None,
 ) -> FitResult:
-    """Put values, errors, quality and spectra of a minimum together; ``statistic`` renames that of the settings."""
+    """Put values, errors, quality and spectra of a minimum together.
+
+    ``statistic`` renames that of the settings, ``p_value`` replaces the χ² probability.
+    """
     table, free = binding.table, binding.free
     p, covariance = minimum.p.copy(), minimum.covariance.copy()
     flipped = _canonical(binding, p, covariance)
@@ -235,7 +239,8 @@ def assemble(
     pulls = np.concatenate([s.pulls for s in spectra])
     pulls = pulls[np.isfinite(pulls)]
     ndf = binding.used - len(free)
-    p_value = float(special.chdtrc(ndf, minimum.value)) if ndf > 0 and math.isfinite(minimum.value) else math.nan
+    if p_value is None:
+        p_value = float(special.chdtrc(ndf, minimum.value)) if ndf > 0 and math.isfinite(minimum.value) else math.nan
     if not minimum.converged:
         notes.insert(0, f"NOT CONVERGED: {minimum.status}")
     elif math.isfinite(p_value) and p_value < P_VALUE_ALARM:

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from gminus2.data import TimeHistogram
 from gminus2.errors import DataError, FitError
-from gminus2.precession.whitening import Whitener
 
 __all__ = ["RatioSeries", "ratio_of_copies", "ratio_of_shifts"]
 
@@ -60,15 +59,24 @@ class RatioSeries:
             raise FitError("no bin of the ratio lies in the fit window", found=f"{lo} … {hi} µs")
         return slice(int(found[0]), int(found[-1]) + 1)
 
-    def whitener(self, inside: slice) -> Whitener:
-        """Return the whitener of some bins."""
+    def variances(self, inside: slice) -> Array:
+        """Return the variances of some bins, shape (bins,)."""
+        return self.covariance[inside] if self.covariance.ndim == 1 else self.covariance[0, inside]
+
+    def times_covariance(self, inside: slice, columns: Array) -> Array:
+        """Return V x for some bins; ``columns`` has the shape (bins, columns)."""
+        result: Array = np.zeros_like(columns)
+        finite = np.isfinite(self.variances(inside))
+        result[finite] = self.variances(inside)[finite, None] * columns[finite]
         if self.covariance.ndim == 1:
-            return Whitener(self.covariance[inside])
-        band = self.covariance[:, inside].copy()
-        n = band.shape[1]
-        for k in range(1, len(band)):
-            band[k, max(n - k, 0) :] = 0.0
-        return Whitener(band, banded=True)
+            return result
+        band = self.covariance[:, inside]
+        n = len(columns)
+        for k in range(1, min(len(band), n)):
+            if band[k].any():
+                result[k:] += band[k, : n - k, None] * columns[: n - k]
+                result[: n - k] += band[k, : n - k, None] * columns[k:]
+        return result
 
 
 def ratio_of_copies(

@@ -17,7 +17,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from gminus2.errors import FitError
-from gminus2.precession.arrays import Bools, Floats, Ints
+from gminus2.precession.arrays import Floats, Ints
 from gminus2.precession.extras import fill_extras
 from gminus2.precession.phasors import fill_block, fill_tables
 from gminus2.precession.program import BLOCK, Program
@@ -66,8 +66,8 @@ class Problem(NamedTuple):
         Times of all nodes, for extras, shape (total · nodes,) or (0,).
     source, factor, offset
         θ = offset + factor · p[source], shape (detectors, θ); source -1: constant.
-    need
-        Which θ depend on a fit parameter in any detector, shape (θ,).
+    need, needed
+        Which θ depend on a fit parameter in any detector: mask, shape (θ,), and indices.
     xi, node_weights
         Gauss-Legendre nodes in (0, 1) and weights, shape (nodes,).
     """
@@ -85,6 +85,7 @@ class Problem(NamedTuple):
     factor: NDArray[np.float64]
     offset: NDArray[np.float64]
     need: NDArray[np.bool_]
+    needed: NDArray[np.int64]
     xi: NDArray[np.float64]
     node_weights: NDArray[np.float64]
 
@@ -101,31 +102,57 @@ class Workspace(NamedTuple):
     jac: NDArray[np.float64]
     slope: NDArray[np.float64]
     curvature: NDArray[np.float64]
+    weighted: NDArray[np.float64]
     gradient: NDArray[np.float64]
     hessian: NDArray[np.float64]
 
 
 @njit(cache=True, nogil=True, fastmath=_MATH)
 def _accumulate(
-    jac: Floats, need: Bools, slope: Floats, curvature: Floats, size: int, gradient: Floats, hessian: Floats
+    jac: Floats,
+    needed: Ints,
+    slope: Floats,
+    curvature: Floats,
+    size: int,
+    weighted: Floats,
+    gradient: Floats,
+    hessian: Floats,
 ) -> None:
-    """Add one block to the natural gradient and (lower) curvature matrix."""
-    n = jac.shape[0]
-    weighted = np.empty(BLOCK)
+    """Add one block to the natural gradient and (lower) curvature matrix; four columns at a time share their loads."""
+    n = needed.size
+    for k in range(size, BLOCK):
+        slope[k] = 0.0
+        curvature[k] = 0.0
     for i in range(n):
-        if not need[i]:
-            continue
+        a = needed[i]
         total = 0.0
-        for k in range(size):
-            total += jac[i, k] * slope[k]
-            weighted[k] = jac[i, k] * curvature[k]
-        gradient[i] += total
-        for j in range(i + 1):
-            if need[j]:
-                total = 0.0
-                for k in range(size):
-                    total += weighted[k] * jac[j, k]
-                hessian[i, j] += total
+        for k in range(BLOCK):
+            x = jac[a, k]
+            total += x * slope[k]
+            weighted[k] = x * curvature[k]
+        gradient[a] += total
+        j = 0
+        while j + 4 <= i + 1:
+            b0, b1, b2, b3 = needed[j], needed[j + 1], needed[j + 2], needed[j + 3]
+            s0, s1, s2, s3 = 0.0, 0.0, 0.0, 0.0
+            for k in range(BLOCK):
+                w = weighted[k]
+                s0 += w * jac[b0, k]
+                s1 += w * jac[b1, k]
+                s2 += w * jac[b2, k]
+                s3 += w * jac[b3, k]
+            hessian[a, b0] += s0
+            hessian[a, b1] += s1
+            hessian[a, b2] += s2
+            hessian[a, b3] += s3
+            j += 4
+        while j <= i:
+            b0 = needed[j]
+            total = 0.0
+            for k in range(BLOCK):
+                total += weighted[k] * jac[b0, k]
+            hessian[a, b0] += total
+            j += 1
 
 
 @njit(cache=True, nogil=True)
@@ -228,7 +255,7 @@ def sweep(
             if not np.isfinite(total) and expected.size == 0:
                 return np.inf
             if derivatives:
-                _accumulate(ws.jac, problem.need, ws.slope, ws.curvature, size, ws.gradient, ws.hessian)
+                _accumulate(ws.jac, problem.needed, ws.slope, ws.curvature, size, ws.weighted, ws.gradient, ws.hessian)
         if derivatives:
             for i in range(n_theta):
                 a = problem.source[d, i]
@@ -319,7 +346,8 @@ def invert_curvature(h: Floats, free: Ints, n: int, m: Floats, column: Floats, c
         column[i] = 1.0
         _substitute(m, n, column)
         for j in range(n):
-            covariance[free[i], free[j]] = column[j] / np.sqrt(h[free[i], free[i]] * h[free[j], free[j]])
+            # The product of two tiny curvatures may underflow; their roots do not.
+            covariance[free[i], free[j]] = column[j] / np.sqrt(h[free[i], free[i]]) / np.sqrt(h[free[j], free[j]])
     return True
 
 

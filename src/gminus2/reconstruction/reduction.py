@@ -343,7 +343,7 @@ def fill_shared(fast, fast_bunch, flow, flow2, hit_map, axes, p, words, offsets,
                 if cell_fast < axes.n_fast:
                     fast[station, cell_fast] += 1
                     fast_bunch[bunch, cell_fast] += 1
-                u = min(29, int(((word & 255) + 0.5) * U_UNIT_MM / 7.56))
+                u = min(31, int(((word & 255) + 0.5) * U_UNIT_MM / 7.2))
                 y = min(25, int((((word >> 8) & 255) + 0.5) * Y_UNIT_MM - Y_OFFSET_MM + 78.0) // 6)
                 hit_map[station, u, y] += 1
             if raw >= p.q_threshold:

@@ -12,7 +12,8 @@ from matplotlib.axes import Axes
 from matplotlib.colors import TwoSlopeNorm
 from matplotlib.figure import Figure
 
-from gminus2.pipeline.fit_job import DetectorQuality, FitRun
+from gminus2.pipeline.fit_job import FitRun
+from gminus2.pipeline.fit_summary import DetectorQuality
 from gminus2.precession import FitResult, FittedSpectrum, PullSummary, ResidualSpectrum, WindowScan
 from gminus2.report.fit_text import scan_parameter
 from gminus2.report.plotting import COLOURS, new_figure, save_figure
@@ -38,7 +39,7 @@ def fit_figures(run: FitRun, folder: Path) -> list[Path]:
         name = f"wiggle_{_file_word(spectrum.label)}" if len(run.result.spectra) > 1 else "wiggle"
         figures[name] = wiggle_figure(spectrum, run.result, quality)
     figures["pulls"] = pull_figure(spectra, run.pulls)
-    figures["fft"] = fft_figure(run.residuals[:_MOST_DETECTORS])
+    figures["fft"] = fft_figure(run.residuals[:_MOST_DETECTORS], white=run.result.statistic != "ratio")
     for scan in run.scans:
         figures[f"scan_{scan.edge}"] = scan_figure(scan)
     if len(run.result.free) > 1:
@@ -59,23 +60,28 @@ def wiggle_figure(spectrum: FittedSpectrum, result: FitResult, quality: Detector
     period = _WRAP_US if folded else math.inf
     turn = np.floor(t / period).astype(int) if folded else np.zeros(len(t), dtype=int)
     marker = 2.0 if len(t) > 500 else 4.0
+    is_ratio = result.statistic == "ratio"
     low = spectrum.data[spectrum.data > 0].min() if (spectrum.data > 0).any() else 1.0
     for k in np.unique(turn):
         part = turn == k
         x = t[part] - (k * period if folded else 0.0)
-        filled = spectrum.data[part] > 0
-        top.plot(x[filled], spectrum.data[part][filled], ".", color=COLOURS[6], markersize=marker, zorder=2,
+        shift = -float(k - turn[0]) if is_ratio else 0.0
+        filled = (spectrum.data[part] > 0) | is_ratio
+        top.plot(x[filled], spectrum.data[part][filled] + shift, ".", color=COLOURS[6], markersize=marker, zorder=2,
                  label="data" if k == turn[0] else None)  # fmt: skip
-        top.plot(x, spectrum.model[part], "-", color=COLOURS[1], linewidth=0.9, zorder=3,
+        top.plot(x, spectrum.model[part] + shift, "-", color=COLOURS[1], linewidth=0.9, zorder=3,
                  label=_fit_label(result, quality) if k == turn[0] else None)  # fmt: skip
         if folded and len(x) > 20:
             top.annotate(
-                f"{k * period:.0f}–{(k + 1) * period:.0f}", (x[-1], spectrum.model[part][-30:].mean()),
+                f"{k * period:.0f}–{(k + 1) * period:.0f}", (x[-1], spectrum.model[part][-30:].mean() + shift),
                 xytext=(4, 0), textcoords="offset points", fontsize=8, va="center", annotation_clip=False,
             )  # fmt: skip
-    top.set_yscale("log")
-    top.set_ylim(bottom=0.5 * max(low, 0.2 * spectrum.model.min()))
-    top.set_ylabel(f"counts per {1e3 * spectrum.width_us:.6g} ns")
+    if is_ratio:
+        top.set_ylabel("ratio" + (", every 100 µs one lower" if folded else ""))
+    else:
+        top.set_yscale("log")
+        top.set_ylim(bottom=0.5 * max(low, 0.2 * spectrum.model.min()))
+        top.set_ylabel(f"counts per {1e3 * spectrum.width_us:.6g} ns")
     top.set_xlabel("time modulo 100 µs [µs]" if folded else "time [µs]")
     if folded:
         top.set_xlim(0.0, period)
@@ -143,18 +149,14 @@ def pull_figure(spectra: Sequence[FittedSpectrum], summaries: Sequence[PullSumma
     return figure
 
 
-def fft_figure(residuals: Sequence[ResidualSpectrum]) -> Figure:
-    """Draw the Fourier amplitude of the pulls with the known lines marked."""
+def fft_figure(residuals: Sequence[ResidualSpectrum], *, white: bool = True) -> Figure:
+    """Draw the Fourier amplitude of the pulls with the known lines, and the level of white noise where it applies."""
     figure, axes = _grid(len(residuals), width=8.0)
     for panel, residual in zip(axes, residuals, strict=False):
         panel.plot(residual.f_mhz, residual.amplitude, color=COLOURS[0], linewidth=0.8)
         highest = max(1.5 * float(residual.amplitude.max()), 2.0 * residual.expected_maximum)
-        panel.axhline(residual.expected_maximum, color="0.3", linestyle=":", linewidth=1.0)
-        panel.annotate(
-            f"{residual.expected_maximum:.1f}: largest expected of white noise", (0.995, residual.expected_maximum),
-            xycoords=("axes fraction", "data"), xytext=(0, 3), textcoords="offset points", fontsize=8,
-            ha="right", va="bottom", bbox={"facecolor": "white", "edgecolor": "none", "pad": 1.0},
-        )  # fmt: skip
+        if white:
+            _mark_white_noise(panel, residual.expected_maximum)
         panel.set_ylim(0.0, highest)
         panel.set_xlim(0.0, float(residual.f_mhz[-1]))
         shown = [line for line in residual.lines if 0.0 < line.f_mhz < residual.f_mhz[-1]]
@@ -167,6 +169,15 @@ def fft_figure(residuals: Sequence[ResidualSpectrum]) -> Figure:
             f"{title}largest {residual.top.amplitude:.1f} at {residual.top.f_mhz:.4f} MHz{known}", loc="left"
         )
     return figure
+
+
+def _mark_white_noise(panel: Axes, level: float) -> None:
+    panel.axhline(level, color="0.3", linestyle=":", linewidth=1.0)
+    panel.annotate(
+        f"{level:.1f}: largest expected of white noise", (0.995, level),
+        xycoords=("axes fraction", "data"), xytext=(0, 3), textcoords="offset points", fontsize=8,
+        ha="right", va="bottom", bbox={"facecolor": "white", "edgecolor": "none", "pad": 1.0},
+    )  # fmt: skip
 
 
 def _mark_lines(panel: Axes, lines: Sequence[tuple[float, str]], highest: float) -> None:
@@ -220,13 +231,15 @@ def scan_figure(scan: WindowScan) -> Figure:
 
 def correlation_figure(result: FitResult) -> Figure:
     """Draw the correlation matrix of the free parameters."""
-    correlation = result.correlation
-    n = len(result.free)
+    free = [i for i, name in enumerate(result.free) if result[name].error > 0]  # none at a bound
+    sigma = np.sqrt(np.diag(result.covariance))[free]
+    correlation = result.covariance[np.ix_(free, free)] / np.outer(sigma, sigma)
+    n = len(free)
     side = min(14.0, 3.0 + 0.42 * n)
     figure, (axes,) = new_figure(size=(side + 1.0, side))
     image = axes.imshow(correlation, cmap="RdBu_r", norm=TwoSlopeNorm(0.0, -1.0, 1.0), interpolation="nearest")
     axes.grid(visible=False)
-    names = [_label(name) for name in result.free]
+    names = [_label(result.free[i]) for i in free]
     axes.set_xticks(range(n), names, rotation=90, fontsize=9 if n <= 30 else 6)
     axes.set_yticks(range(n), names, fontsize=9 if n <= 30 else 6)
     for spine in axes.spines.values():

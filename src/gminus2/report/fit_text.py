@@ -17,7 +17,13 @@ __all__ = ["alarm_text", "compact", "fit_report", "rounded", "scan_parameter"]
 
 #: Detectors in one table.
 _SIDE_BY_SIDE = 4
-_STATISTICS = {"poisson": "Poisson deviance", "neyman": "Neyman χ²", "pearson": "Pearson χ²", "weighted": "weighted χ²"}
+_STATISTICS = {
+    "poisson": "Poisson deviance",
+    "neyman": "Neyman χ²",
+    "pearson": "Pearson χ²",
+    "weighted": "weighted χ²",
+    "ratio": "χ² of the ratio",
+}
 
 
 def rounded(value: float, error: float) -> tuple[str, str]:
@@ -54,6 +60,8 @@ def fit_report(run: FitRun) -> RenderableType:
     """Return everything to print about a fit."""
     parts: list[RenderableType] = [*_input(run), Text(), *_parameters(run), *_quality(run)]
     parts += [_scan(scan) for scan in run.scans]
+    said = ("NOT CONVERGED", "BAD FIT", "ended at its bound")  # the alarms say it
+    parts += [Text(f"note: {note}") for note in run.result.notes if not any(words in note for words in said)]
     if run.alarms:
         parts.append(Panel(Text("\n".join(run.alarms), style="bold"), title="WARNING", border_style="bold red"))
     if run.result.caveats:
@@ -171,7 +179,8 @@ def _quality(run: FitRun) -> Iterator[RenderableType]:
         line = r.top.name if r.top.name not in ("", "unknown") else "no known line"
         pulls = f"pulls {p.mean:+.3f} ± {p.mean_error:.3f}, width {p.rms:.3f} ± {p.rms_error:.3f}"
         peak = f"residual FFT at most {r.top.amplitude:.1f} at {r.top.f_mhz:.4f} MHz ({line})"
-        yield Text(f"{where}{pulls}; {peak}, {r.expected_maximum:.1f} expected of white noise")
+        white = f", {r.expected_maximum:.1f} expected of white noise" if result.statistic != "ratio" else ""
+        yield Text(f"{where}{pulls}; {peak}{white}")
 
 
 def _scan(scan: WindowScan) -> Table:

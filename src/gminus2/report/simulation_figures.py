@@ -29,7 +29,7 @@ def wiggle_figure(dataset: CampaignDataset, *, threshold_mev: float = 1700.0, wr
     histogram = dataset.above(threshold_mev, next(iter(dataset.reconstructions)))
     time, counts = histogram.centres_us(), histogram.counts.sum(axis=0)
     figure, (axes,) = new_figure(size=(7.5, 5.0))
-    for k in range(int(np.ceil(time[-1] / wrap_us))):
+    for k in range(round(time[-1] / wrap_us)):
         part = (time >= k * wrap_us) & (time < (k + 1) * wrap_us) & (counts > 0)
         axes.plot(
             time[part] - k * wrap_us,
@@ -74,7 +74,7 @@ def hit_map_figure(dataset: CampaignDataset) -> Figure:
     """Hits on the face of a calorimeter, summed over the 24."""
     figure, (axes,) = new_figure(size=(7.0, 4.6))
     image = dataset.shared["hit_map"].sum(axis=0, dtype=np.int64).T
-    mesh = axes.pcolormesh(7.56 * np.arange(31), 6.0 * np.arange(27) - 78.0, image, cmap="viridis", rasterized=True)
+    mesh = axes.pcolormesh(7.2 * np.arange(33), 6.0 * np.arange(27) - 78.0, image, cmap="viridis", rasterized=True)
     for column in range(1, 9):
         axes.axvline(25.2 * column, color="white", lw=0.4, alpha=0.6)
     for row in range(1, 6):

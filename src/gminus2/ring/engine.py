@@ -22,8 +22,8 @@ FloatArray = NDArray[np.float64]
 LOST_AT_COLLIMATOR: Final = 1.0
 LOST_OUTSIDE: Final = 2.0
 
-#: Columns of the moment table: count, then sums over live muons of x, x², y, y², cos ψ, sin ψ, S_y, τ.
-MOMENTS: Final = 9
+#: Columns of the moment table: count, then sums over live muons of x, x², y, y² [m], S_s, −S_r, S_y, τ [m], x', y'.
+MOMENTS: Final = 11
 
 #: A muon further out than this at the end of a turn is gone [m]; multipoles would blow up.
 _FAR2: Final = 0.12**2
@@ -53,7 +53,8 @@ class Fields(NamedTuple):
 
     ``quad`` (T, S), ``normal`` and ``skew`` (T, S, 15), ``order`` (S,) highest multipole in use, ``kick_angle`` (K,)
     [rad], ``kick_tau`` (K,) peak times [m], ``pulse`` with ``pulse_start`` and ``pulse_step`` [m], ``eddy`` (T, K)
-    [rad], ``kick_map`` (3,) and ``kick_radius`` [m], magnetic ``mag_normal`` and ``mag_skew`` (A, M) in 1/m^m,
+    [rad], ``kick_map`` (3,) and ``kick_radius`` [m], ``kick_vertical`` 1 or 0,
+    magnetic ``mag_normal`` and ``mag_skew`` (A, M) in 1/m^m,
     ``collimator2`` (C,) [m²].
     """
 
@@ -69,6 +70,7 @@ class Fields(NamedTuple):
     eddy: FloatArray
     kick_map: FloatArray
     kick_radius: float
+    kick_vertical: float
     mag_normal: FloatArray
     mag_skew: FloatArray
     collimator2: FloatArray
@@ -86,6 +88,13 @@ def _random(seed: Any, muon: int, turn: int, step: int, draw: int) -> float:
         z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
         z = z ^ (z >> np.uint64(31))
     return (float(z >> np.uint64(11)) + 0.5) * (1.0 / 9007199254740992.0)
+
+
+@njit(cache=True, nogil=True)
+def _numbers(table: Any, t: int, which: int) -> Any:
+    """Return the 15 multipole coefficients of a plate as plain numbers."""
+    v = table[t, which]
+    return (v[0], v[1], v[2], v[3], v[4], v[5], v[6], v[7], v[8], v[9], v[10], v[11], v[12], v[13], v[14])
 
 
 @njit(cache=True, nogil=True)
@@ -146,7 +155,7 @@ def _kicker(block: Any, low: int, high: int, k: int, eddy: float, fields: Fields
             block,
             i,
             size * (1.0 + m[0] * re2 + m[1] * re4 + m[2] * re6),
-            -size * (m[0] * im2 + m[1] * im4 + m[2] * im6),
+            -size * fields.kick_vertical * (m[0] * im2 + m[1] * im4 + m[2] * im6),
             physics.anomaly,
         )
 
@@ -254,6 +263,8 @@ def _observe(block: Any, alive: Any, ids: Any, count: int, row: int, observer: i
             m[6] -= sr
             m[7] += block[8 * WIDTH + i]
             m[8] += block[4 * WIDTH + i]
+            m[9] += block[WIDTH + i] * block[9 * WIDTH + i]
+            m[10] += block[3 * WIDTH + i] * block[9 * WIDTH + i]
 
 
 @njit(cache=True, nogil=True)
@@ -288,7 +299,7 @@ def run_blocks(
     record
         (T, observers, M, 9): rows of the state for muons with id < M; may be empty.
     moments
-        (T, observers, 9), see :data:`MOMENTS`; may be empty.
+        (T, observers, 11), see :data:`MOMENTS`; may be empty.
     losses, decays
         (N, 12): kind, turn, azimuth and the first nine rows of the state at the end of a muon.
     hits
@@ -371,8 +382,8 @@ def run_blocks(
                                 physics.radius,
                                 physics.anomaly,
                                 physics.eta,
-                                fields.normal[t, which, : order + 1],
-                                fields.skew[t, which, : order + 1],
+                                _numbers(fields.normal, t, which),
+                                _numbers(fields.skew, t, which),
                             )
                     elif what == KICKER:
                         _kicker(block, low, high, which, fields.eddy[t, which], fields, physics)

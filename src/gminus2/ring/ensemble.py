@@ -17,7 +17,7 @@ Units: mm, rad, µs; actions J = A²/(2β) in mm (mm·rad).
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Final
@@ -40,11 +40,25 @@ from gminus2.physics.optics import (
 )
 from gminus2.ring.lattice import FUNCTIONS, Lattice, LatticeTables, lattice_at
 
-__all__ = ["BeamState", "MuonPolynomial", "StoredBeam", "evaluate_states"]
+__all__ = ["BeamState", "MuonPolynomial", "StoredBeam", "evaluate_states", "monomials"]
 
 FloatArray = NDArray[np.float64]
 
 _KIND: Final = "stored_beam"
+
+
+def monomials(
+    delta: FloatArray, action_x: FloatArray, action_y: FloatArray, exponents: NDArray[np.int64]
+) -> Iterator[FloatArray]:
+    """Yield δ^a J_x^b J_y^c for each row of ``exponents``; powers are made once."""
+    powers = []
+    for values, column in zip((delta, action_x, action_y), exponents.T, strict=True):
+        table = [np.ones_like(values, dtype=float)]
+        for _ in range(int(column.max(initial=0))):
+            table.append(table[-1] * values)
+        powers.append(table)
+    for a, b, c in exponents.tolist():
+        yield powers[0][a] * powers[1][b] * powers[2][c]
 
 
 @dataclass(frozen=True)
@@ -62,8 +76,9 @@ class MuonPolynomial:
     def __call__(self, delta: FloatArray, action_x_mm: FloatArray, action_y_mm: FloatArray) -> FloatArray:
         """Evaluate for arrays of equal shape."""
         total = np.zeros(np.shape(delta))
-        for (a, b, c), value in zip(self.exponents.tolist(), self.coefficients, strict=True):
-            total += value * delta**a * action_x_mm**b * action_y_mm**c
+        terms = monomials(np.asarray(delta), np.asarray(action_x_mm), np.asarray(action_y_mm), self.exponents)
+        for value, term in zip(self.coefficients.tolist(), terms, strict=True):
+            total += value * term
         return total
 
 

@@ -9,7 +9,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -151,12 +151,23 @@ class KickerField:
         A shape or its name.
     timing_us
         Peak of the pulse relative to the passage of the bunch centre, one number for all or one per kicker.
+    transverse_map
+        ``full``: the field falls off away from the centre and, as Maxwell demands, has a radial component that kicks
+        vertically; ``radial``: the fall-off without the vertical kick, as some public simulations have it;
+        ``uniform``.
     """
 
     peak_gauss: float | Sequence[float] = 204.0
     pulse: PulseShape | str = "run1"
     timing_us: float | Sequence[float] = 0.0
     eddy: EddyTail = field(default_factory=EddyTail)
+    transverse_map: Literal["full", "radial", "uniform"] = "full"
+
+    def __post_init__(self) -> None:
+        if self.transverse_map not in ("full", "radial", "uniform"):
+            raise PhysicsError(f"no transverse map '{self.transverse_map}'", expected="full, radial or uniform")
+        if isinstance(self.pulse, str):
+            make_pulse(self.pulse)
 
     def shape(self) -> PulseShape:
         """Return the pulse shape."""

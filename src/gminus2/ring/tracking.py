@@ -22,6 +22,7 @@ from numpy.typing import ArrayLike, NDArray
 from gminus2.constants import MUON_LIFETIME_US, MUON_MASS_MEV, SPEED_OF_LIGHT_MM_PER_US
 from gminus2.errors import PhysicsError
 from gminus2.execution import make_executor, map_ordered
+from gminus2.physics.optics import LinearOptics, linear_optics
 from gminus2.physics.spin import ANOMALY, anomalous_frequency, magic_field, magic_gamma
 from gminus2.random import key_words, stream
 from gminus2.ring import kicker as kicker_module
@@ -30,6 +31,7 @@ from gminus2.ring.esq import ElectricField
 from gminus2.ring.geometry import Geometry, load_geometry
 from gminus2.ring.kernel import ROWS, WIDTH, refresh
 from gminus2.ring.kicker import KickerField
+from gminus2.ring.lattice import Lattice
 from gminus2.ring.magnet import MULTIPOLE_RADIUS_MM, MagneticMultipoles
 from gminus2.ring.program import Observer, Program, Scheme
 
@@ -37,6 +39,8 @@ __all__ = ["CHUNK", "Muons", "Ring", "Tracked", "build_fields", "build_physics",
 
 FloatArray = NDArray[np.float64]
 
+#: Where a changing lattice is tabulated [µs]: densely while the plates charge.
+LATTICE_TIMES_US: Final = np.concatenate([np.arange(0.0, 40.0, 0.5), 40.0 * 1.045 ** np.arange(67)])
 #: Muons per task.
 CHUNK: Final = 4096
 _C_M_PER_US: Final = SPEED_OF_LIGHT_MM_PER_US * 1e-3
@@ -186,9 +190,17 @@ class Ring:
             collimators=self.collimators != "open",
         )
 
-    def sections_at(self, time_us: FloatArray | float = np.inf) -> list[object]:
-        """Return the plates for the linear optics at given times."""
-        return list(self.electric.sections(self.geometry, time_us, self.anomaly))
+    def optics(self, time_us: FloatArray | float = np.inf, points: int = 360) -> LinearOptics:
+        """Return the linear optics at one or several times (default: the final voltages)."""
+        sections = self.electric.sections(self.geometry, time_us, self.anomaly)
+        return linear_optics(sections, radius_mm=self.geometry.radius_mm, points=points)
+
+    def lattice(self, points: int = 360) -> Lattice:
+        """Return the lattice in azimuth and time; one time where the voltages are constant."""
+        final = self.optics(points=points)
+        if self.electric.history.is_constant:
+            return Lattice.from_optics(final, final, np.zeros(1))
+        return Lattice.from_optics(self.optics(LATTICE_TIMES_US, points), final, LATTICE_TIMES_US)
 
 
 @dataclass(frozen=True)
@@ -207,8 +219,7 @@ class Tracked:
     record
         (turns, observers, M, 9) for the first M muons: x [m], p_r, y, p_y, τ [m], g, S_r, S_s, S_y; NaN when gone.
     moments
-        (turns, observers, 9): count, Σx, Σx², Σy, Σy², Σcos ψ·, Σsin ψ·, ΣS_y, Στ (m; spin sums are of the
-        components), over live muons.
+        (turns, observers, 11) over live muons: count, Σx, Σx², Σy, Σy² [m], ΣS_s, −ΣS_r, ΣS_y, Στ [m], Σx', Σy'.
     """
 
     muons: Muons
@@ -296,6 +307,7 @@ def build_fields(ring: Ring, program: Program, first_turn: int, turns: int) -> F
     else:
         peak, angles, pulse, start, step = np.zeros(kicks), np.zeros(kicks), np.zeros(2), 0.0, 1.0
         eddy = np.zeros((rows, kicks))
+    kick_map = ring.kicker.transverse_map if ring.kicker is not None else "full"
     scale = (MULTIPOLE_RADIUS_MM * 1e-3) ** -np.arange(program.multipoles[0].shape[1], dtype=float)
     return Fields(
         quad=np.ascontiguousarray(quad),
@@ -308,7 +320,8 @@ def build_fields(ring: Ring, program: Program, first_turn: int, turns: int) -> F
         pulse_start=start * _C_M_PER_US,
         pulse_step=step * _C_M_PER_US,
         eddy=eddy,
-        kick_map=np.array(kicker_module.TRANSVERSE_MAP),
+        kick_map=np.array(kicker_module.TRANSVERSE_MAP if kick_map != "uniform" else (0.0, 0.0, 0.0)),
+        kick_vertical=0.0 if kick_map == "radial" else 1.0,
         kick_radius=kicker_module.MAP_RADIUS_MM * 1e-3,
         mag_normal=program.multipoles[0] * scale,
         mag_skew=program.multipoles[1] * scale,
@@ -394,9 +407,17 @@ def _repack(
 
 
 def track_chunk(
-    ring: Ring, program: Program, muons: Muons, turns: int, record: int, moments: bool, seed: int, decay: bool
+    ring: Ring,
+    program: Program,
+    muons: Muons,
+    turns: int,
+    record: int,
+    moments: bool,
+    seed: int,
+    decay: bool,
+    begin: int = 0,
 ) -> Tracked:
-    """Track one chunk in this thread; ``ident`` of the muons keys their decay and scattering."""
+    """Track one chunk in this thread from turn ``begin``; ``ident`` of the muons keys decay and scattering."""
     size = len(muons)
     physics = build_physics(ring, seed)
     blocks, counts = to_blocks(ring, muons)
@@ -424,11 +445,11 @@ def track_chunk(
             ids,
             ends,
             counts,
-            first_turn,
+            begin + first_turn,
             step,
-            first_turn,
+            begin + first_turn,
             program.steps,
-            build_fields(ring, program, first_turn, step),
+            build_fields(ring, program, begin + first_turn, step),
             physics,
             recorded[first_turn : first_turn + step],
             sums[first_turn : first_turn + step],
@@ -455,6 +476,7 @@ def track(
     workers: int | None = None,
     quiet: bool = True,
     check_start: bool = True,
+    begin: int = 0,
 ) -> Tracked:
     """Track muons from azimuth 0 through a number of turns.
 
@@ -470,6 +492,8 @@ def track(
         Of decays and scattering.
     check_start
         Refuse muons outside the aperture at the start (switch off for injection).
+    begin
+        Number of the first turn, which dates the voltages and the eddy field.
 
     Returns
     -------
@@ -499,7 +523,7 @@ def track(
 
     def one(piece: Muons) -> Tracked:
         wanted = max(0, min(record - int(piece.ident[0]), len(piece)))
-        return track_chunk(ring, program, piece, turns, wanted, moments, seed, decay)
+        return track_chunk(ring, program, piece, turns, wanted, moments, seed, decay, begin)
 
     with make_executor("threads", workers) as executor:
         parts = map_ordered(executor, one, pieces, title="tracking", quiet=quiet)

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 import uhi.io.hdf5
 
-from gminus2.data.io import ReadOptions, read_histogram
+from gminus2.data import TimeHistogram
+from gminus2.data.io import ReadOptions, read_histogram, write_uhi
 from gminus2.errors import DataError, MissingExtraError
 
 COUNTS = np.array([1000.0, 990.0, 981.0, 972.0, 960.0])
@@ -105,6 +106,16 @@ def test_foreign_uhi_histograms_are_read_with_their_flow_left_out(tmp_path: Path
     assert weighted.variances is not None
     with pytest.raises(DataError, match="holds 2 histograms"):
         read_histogram(tmp_path / "foreign.h5")
+
+
+def test_what_we_write_as_uhi_is_opened_by_hist_itself(tmp_path: Path) -> None:
+    ours = TimeHistogram(np.stack([COUNTS, 2 * COUNTS]), np.array([0.1, 0.2]), 0.1492, ("up", "down"))
+    write_uhi(tmp_path / "ours.h5", ours)
+    with h5py.File(tmp_path / "ours.h5") as file:
+        down = hist.Hist(uhi.io.hdf5.read(file["detector_1"]))
+    assert np.array_equal(down.values(), 2 * COUNTS)
+    assert down.axes[0].edges == pytest.approx(ours.edges_us(1))
+    assert down.axes[0].label == "time [µs]"
 
 
 def test_other_hdf5_content_is_refused(tmp_path: Path) -> None:
