@@ -28,6 +28,8 @@ VERBS: Final[dict[str, tuple[str, str]]] = {
     "inspect": ("gminus2.cli.inspect", "Show what is in a file, with quick plots."),
     "fid": ("gminus2.cli.fid", "Frequencies of recorded free induction decays."),
     "field": ("gminus2.cli.field", "The magnetic field of a campaign: ω̃'_p, B_k, B_q and their budget."),
+    "fast-rotation": ("gminus2.cli.fast_rotation", "Momenta of the stored muons and C_e from a 1-ns histogram."),
+    "beam": ("gminus2.cli.beam", "Beam-dynamics corrections of a campaign."),
     "config": ("gminus2.cli.config", "Write or check a configuration file."),
     "theory": ("gminus2.cli.theory", "Standard-Model prediction, tension with experiment, HVP from your R(s)."),
     "new-physics": ("gminus2.cli.new_physics", "What a model adds to a_mu, and the region a difference allows."),
