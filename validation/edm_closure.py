@@ -34,7 +34,7 @@ def main() -> None:
     count = int(float(sys.argv[1])) if len(sys.argv) > 1 else 20_000_000
     begin = time.process_time()
     null = spin_library(0.0)
-    dilution = calibrate_dilution(null, decays=12_000_000)
+    dilution = calibrate_dilution(null, decays=24_000_000)
 
     def search(library: SpinLibrary, tracks: int, seed: int, tracker: TrackerModel | None = None) -> EdmFit:
         chunks = draw_tracks(library, tracks, tracker=tracker, seed=seed)
@@ -68,6 +68,15 @@ def main() -> None:
             f" {dilution.kappa[i] * 1e3:.3f} ± {dilution.sigma[i] * 1e3:.3f} |"
             f" {fit.in_phase[i] * 1e6:.1f} ± {fit.in_phase_sigma[i] * 1e6:.1f} |"
         )
+
+    print("\n## Scale: large EDMs, 3 million tracks each")
+    print("| d [1e-19 e cm] | measured / injected | detection phase φ_d of the rate [rad] |")
+    print("|---|---|---|")
+    for edm in (2e-17, -2e-17):
+        one = search(spin_library(edm), 3_000_000, 13)
+        ratio, error = one.edm / edm, one.edm_sigma / abs(edm)
+        phase = f"{dilution.rate_phase:.3f} ± {dilution.rate_phase_sigma:.3f}"
+        print(f"| {edm * 1e19:.0f} | {ratio:.3f} ± {error:.3f} | {phase} |")
 
     print("\n## 50 null toys of 100 000 tracks")
     toys = [search(null, 100_000, 1000 + k) for k in range(50)]
