@@ -16,9 +16,9 @@ from pathlib import Path
 
 from gminus2.config.campaign import Campaign, changed_campaign, load_campaign
 from gminus2.data.campaign import CampaignDataset
-from gminus2.pipeline import campaigns
-from gminus2.pipeline.campaigns import simulate_campaign
+from gminus2.pipeline import simulated
 from gminus2.pipeline.dask import DaskExecutor
+from gminus2.pipeline.simulated import simulate_campaign
 
 
 def digest(folder: Path, campaign: Campaign) -> str:
@@ -45,7 +45,7 @@ def killed_worker(campaign: Campaign, folder: Path) -> str:
 
     thread = threading.Thread(target=kill)
     thread.start()
-    original = campaigns.campaign_executor
+    original = simulated.campaign_executor
 
     class Lent:
         def __enter__(self) -> tuple[DaskExecutor, int]:
@@ -54,11 +54,11 @@ def killed_worker(campaign: Campaign, folder: Path) -> str:
         def __exit__(self, *_: object) -> None:
             executor.shutdown()
 
-    campaigns.campaign_executor = lambda *_: Lent()  # type: ignore[assignment]
+    simulated.campaign_executor = lambda *_: Lent()  # type: ignore[assignment]
     try:
         run = simulate_campaign(campaign, folder)
     finally:
-        campaigns.campaign_executor = original
+        simulated.campaign_executor = original
     thread.join()
     return f"worker {victims[0]} killed: {killed.is_set()}, {run.batches_done} batches"
 
