@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import pickle
 
 import numpy as np
@@ -88,19 +89,14 @@ def test_impossible_seeds_are_refused(seed: int) -> None:
         stream(seed)
 
 
-def _square(x: int) -> int:
-    if x == 13:
-        raise ConfigError("unlucky", where="chunk 13", hint="skip it")
-    return x * x
-
-
 @pytest.mark.parametrize("backend", ["threads", "processes", "serial"])
 def test_every_back_end_gives_the_same_results_in_order_and_passes_errors(backend: str) -> None:
+    # Functions of the package, because a spawned process cannot import a test module.
     with make_executor(backend, 2) as executor:
-        assert map_ordered(executor, _square, range(8)) == [x * x for x in range(8)]
-        with pytest.raises(ConfigError, match="unlucky") as caught:
-            map_ordered(executor, _square, [1, 13, 2])
-    assert caught.value.hint == "skip it"
+        assert map_ordered(executor, math.factorial, range(8)) == [1, 1, 2, 6, 24, 120, 720, 5040]
+        with pytest.raises(ConfigError, match="no such CODATA") as caught:
+            map_ordered(executor, codata, [2018, 2020, 2022])
+    assert caught.value.found == "2020"
 
 
 def test_unknown_executor_is_answered_with_the_nearest() -> None:

@@ -123,17 +123,36 @@ def _quantity(name: str, raw: Mapping[str, Any]) -> Quantity:
         source=str(raw["source"]),
         status=raw["verified"],
         uncertainty=uncertainty,
-        parts=MappingProxyType({k: float(v) for k, v in raw.get("parts", {}).items()}),
+        parts={k: float(v) for k, v in raw.get("parts", {}).items()},
         combine=str(raw.get("combine", "quadrature")),
         note=str(raw.get("note", "")),
         **split,
     )
 
 
+#: The tables of ``gminus2.reference``; each adds to the ones before it and may not redefine anything.
+_FILES: Final = ("published.toml", "theory.toml")
+
+
 @cache
 def _table() -> Mapping[str, Any]:
-    text = resources.files("gminus2.reference").joinpath("published.toml").read_text(encoding="utf-8")
-    return MappingProxyType(tomllib.loads(text))
+    merged: dict[str, Any] = {}
+    for name in _FILES:
+        text = resources.files("gminus2.reference").joinpath(name).read_text(encoding="utf-8")
+        raw = tomllib.loads(text)
+        raw.pop("schema_version", None)
+        _add_table(merged, raw, name)
+    return MappingProxyType(merged)
+
+
+def _add_table(target: dict[str, Any], extra: Mapping[str, Any], where: str) -> None:
+    for key, value in extra.items():
+        if key not in target:
+            target[key] = value
+        elif isinstance(value, dict) and isinstance(target[key], dict) and not _is_entry(target[key]):
+            _add_table(target[key], value, f"{where}: {key}")
+        else:
+            raise ConfigError(f"the reference tables define '{key}' twice", where=where)
 
 
 def _walk(node: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Mapping[str, Any]]]:

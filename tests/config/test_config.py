@@ -62,3 +62,19 @@ def test_broken_toml_is_one_clear_error(tmp_path: Path, content: str) -> None:
         load_config(file, Campaign)
     with pytest.raises(ConfigError, match="no such configuration"):
         load_config(tmp_path / "absent.toml", Campaign)
+
+
+class Fit(StrictModel):
+    """A free table before other keys."""
+
+    values: dict[str, Kicker] = Field(default_factory=dict, description="Kickers by name.")
+    seed: int = Field(1, description="Comes after the table in the schema, before it in the file.")
+    inner: Campaign = Field(default_factory=Campaign, description="A section.")
+
+
+def test_a_free_table_in_a_starter_does_not_swallow_the_keys_after_it(tmp_path: Path) -> None:
+    filled = Fit(values={"a": Kicker(), "b[Up]": Kicker(kick_voltage_kv=2.0)}, seed=3)
+    for given in (None, filled):
+        file = tmp_path / "starter.toml"
+        file.write_text(starter_toml(Fit, given))
+        assert load_config(file, Fit) == (given or Fit())

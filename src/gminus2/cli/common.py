@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -12,6 +13,8 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 __all__ = ["output_options", "printer"]
+
+_WIDTH_OF_A_PIPE = 140
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -32,7 +35,11 @@ def output_options(function: F) -> F:
 
 
 def printer(quiet: bool) -> Console:
-    """Return a rich console for results on standard output; silent with ``quiet``."""
+    """Return a rich console for results on standard output; silent with ``quiet``.
+
+    A pipe or a file has no width, and a number cut to fit one would be lost: there the lines are wide.
+    """
     from rich.console import Console
 
-    return Console(quiet=quiet, highlight=False)
+    width = None if sys.stdout.isatty() else _WIDTH_OF_A_PIPE
+    return Console(quiet=quiet, highlight=False, width=width)

@@ -49,11 +49,16 @@ class StoredArrays:
             raise DataError(f"a stored '{self.kind}' without '{name}'", hint=nearest(name, self.arrays)) from None
 
 
-def write_arrays(path: Path, content: StoredArrays) -> None:
-    """Write arrays atomically; the file carries ``complete = true`` only when everything is in it."""
+def write_arrays(path: Path, content: StoredArrays, *, compress: bool = True) -> None:
+    """Write arrays atomically; the file carries ``complete = true`` only when everything is in it.
+
+    ``compress=False`` is for files that are read once and deleted.
+    """
     with atomic_path(path) as temporary, h5py.File(temporary, "w") as file:
         for name, array in content.arrays.items():
-            options = {"compression": "gzip", "shuffle": True} if array.values.size > 1024 else {}
+            options: dict[str, Any] = {}
+            if compress and array.values.size > 1024:
+                options = {"compression": "gzip", "compression_opts": 1, "shuffle": True}
             dataset = file.create_dataset(name, data=array.values, **options)
             dataset.attrs["unit"] = array.unit
             dataset.attrs["description"] = array.description

@@ -1,0 +1,164 @@
+"""Fills: independent of how they are asked for, paired muon by muon, and with the orbits of the stored beam."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from gminus2.config.campaign import BeamConfig, Effects
+from gminus2.data.hits import HitBlock, unpack_hits
+from gminus2.random import stream
+from gminus2.simulation.beams import lattice_of, stored_beam
+from gminus2.simulation.dataset import DatasetSimulation
+from gminus2.simulation.fills import muon_state
+from gminus2.simulation.pool import FieldMultipoles, factorise_lattice, make_pool
+
+Prepare = Callable[..., DatasetSimulation]
+
+
+def _hits(block: HitBlock) -> dict[str, Any]:
+    fields = unpack_hits(block.words)
+    fields["fill"] = np.repeat(np.arange(block.fills), np.diff(block.offsets))
+    return fields
+
+
+@pytest.fixture(scope="module")
+def block(simulation: DatasetSimulation) -> HitBlock:
+    return simulation.block(0, 32)[0]
+
+
+def test_a_fill_does_not_depend_on_its_neighbours(simulation: DatasetSimulation, block: HitBlock) -> None:
+    tail, _ = simulation.block(21, 3)
+    begin, end = block.offsets[21], block.offsets[24]
+    assert np.array_equal(tail.words, block.words[begin:end])
+    chosen = (block.tracks["fill"] >= 21) & (block.tracks["fill"] < 24)
+    assert np.array_equal(tail.tracks, block.tracks[chosen])
+    own = (block.laser["fill"] >= 21) & (block.laser["fill"] < 24)
+    assert np.array_equal(np.sort(tail.laser), np.sort(block.laser[own]))
+
+
+def test_blocks_are_valid_hits_with_0_4_hits_per_decay(block: HitBlock, prepared: Prepare) -> None:
+    block.check()
+    block, truth = prepared(effects=Effects(lost_muons=0.0, background=0.0)).block(0, 32)
+    assert truth[2] == block.words.size
+    assert truth[2] / truth[0] == pytest.approx(0.40, abs=0.02)
+    assert truth[3] / truth[0] == pytest.approx(0.176 * math.exp(-30 / 64.4), abs=0.005)
+
+
+def test_switching_the_gain_off_changes_energies_and_nothing_else(block: HitBlock, prepared: Prepare) -> None:
+    off = Effects(gain_infill=0.0, gain_rate=0.0, double_pulse=0.0, temperature=0.0)
+    other, _ = prepared(effects=off).block(0, 32)
+    a, b = _hits(block), _hits(other)
+    # Above 100 MeV no hit can cross the detection threshold of 50 MeV.
+    keep_a, keep_b = a["energy"] > 100, b["energy"] > 100
+    common = np.intersect1d(
+        a["fill"][keep_a] << 32 | a["station"][keep_a] << 24 | a["time"][keep_a],
+        b["fill"][keep_b] << 32 | b["station"][keep_b] << 24 | b["time"][keep_b],
+    )
+    assert common.size > 0.995 * keep_b.sum()
+    assert a["energy"].sum() < b["energy"].sum()
+
+
+def test_switching_the_electric_field_off_leaves_nearly_every_hit_in_place(block: HitBlock, prepared: Prepare) -> None:
+    other, _ = prepared(effects=Effects(electric_field=False, pitch=False)).block(0, 32)
+    a, b = _hits(block), _hits(other)
+    same = np.intersect1d(*(h["fill"] << 32 | h["station"] << 24 | h["time"] for h in (a, b))).size
+    assert same > 0.999 * block.words.size
+    assert abs(a["energy"].size - b["energy"].size) < 10
+
+
+def test_losses_leave_triples_of_small_pulses_in_neighbouring_calorimeters(
+    simulation: DatasetSimulation, block: HitBlock, prepared: Prepare
+) -> None:
+    quiet, _ = prepared(effects=Effects(lost_muons=0.0)).block(0, 32)
+    truth = simulation.block(0, 32)[1]
+    assert truth[1] > 200
+    small_with = int(np.sum(np.abs(_hits(block)["energy"] - 175) < 60))
+    small_without = int(np.sum(np.abs(_hits(quiet)["energy"] - 175) < 60))
+    assert small_with - small_without == pytest.approx(2.85 * truth[1], rel=0.35)
+
+
+def test_pool_states_agree_with_the_stored_beam(simulation: DatasetSimulation, beam_config: BeamConfig) -> None:
+    campaign = simulation.campaign
+    beam = stored_beam(beam_config, campaign.effects, seed=campaign.seed, dataset=0)
+    drawn = beam.draw(stream(campaign.seed, "muon-pool", 0), 200, 0.02)
+    omega_a = 2 * math.pi * 0.22908
+    pool = make_pool(beam, count=200, seed=campaign.seed, dataset=0, omega_a=omega_a)
+    # The pool shuffles: match muons by their momentum.
+    order = np.argsort(pool.rows[:, 2])
+    reference = np.argsort(drawn.delta)
+    times = np.random.default_rng(1).uniform(2.0, 600.0, 200)
+    states = drawn.states(reference.astype(np.int64), times, omega_a)
+    scratch = np.empty(12)
+    f = pool.factors
+    for k, (row, t) in enumerate(zip(pool.rows[order], times, strict=True)):
+        turn, x, y, xs, ys, s, c = muon_state(row, f.functions, f.coefficients, f.step_us, t, t - row[0], scratch)
+        assert turn * 2 * math.pi == pytest.approx(states.azimuth_rad[k], abs=1e-6)
+        assert x == pytest.approx(states.x_mm[k], abs=0.05)
+        assert y == pytest.approx(states.y_mm[k], abs=0.05)
+        assert xs == pytest.approx(states.x_slope[k], abs=2e-5)
+        assert ys == pytest.approx(states.y_slope[k], abs=2e-5)
+        difference = math.atan2(s, c) - states.spin_phase_rad[k]
+        assert math.remainder(difference, 2 * math.pi) == pytest.approx(0.0, abs=1e-6)
+
+
+def test_a_few_products_reproduce_the_lattice_history(beam_config: BeamConfig) -> None:
+    lattice = lattice_of(beam_config)
+    factors = factorise_lattice(lattice)
+    for time in (0.0, 5.0, 30.0, 200.0):
+        i = round(time / factors.step_us)
+        beta = factors.coefficients[i, : factors.functions.shape[0]] @ factors.functions[:, :, 3]
+        azimuth = np.linspace(0, 2 * math.pi, beta.size)[:-1]
+        expected = np.array([math.sqrt(lattice.at(a, time, "beta_y")) for a in azimuth])
+        assert np.abs(beta[:-1] / expected - 1).max() < 2e-4
+
+
+def test_mean_shift_of_the_pool_is_minus_the_corrections_of_the_ensemble(
+    simulation: DatasetSimulation, beam_config: BeamConfig
+) -> None:
+    truth = simulation.pool.truth
+    total = truth["electric_field_ppb"] + truth["pitch_ppb"]
+    assert total == pytest.approx(-(truth["ensemble_C_e_ppb"] + truth["ensemble_C_p_ppb"]), abs=8.0)
+    large = make_pool(
+        stored_beam(beam_config, Effects(), seed=1, dataset=0),
+        count=400_000,
+        seed=1,
+        dataset=0,
+        omega_a=1.44,
+        smoothing=0.0,
+    ).truth
+    total = large["electric_field_ppb"] + large["pitch_ppb"]
+    assert total == pytest.approx(-(large["ensemble_C_e_ppb"] + large["ensemble_C_p_ppb"]), abs=1.0)
+    assert large["omega_a_shift_ppb"] == pytest.approx(total, abs=1e-6)
+
+
+def test_field_multipoles_shift_a_muon_by_the_average_over_its_orbit() -> None:
+    field = FieldMultipoles((10.0, 5.0, 3.0), (4.0, 2.0, 1.0))
+    phase_x, phase_y = np.meshgrid(
+        np.linspace(0, 2 * math.pi, 64, endpoint=False), np.linspace(0, 2 * math.pi, 64, endpoint=False)
+    )
+    x_e, jx, jy, y0 = 8.0, 60.0, 90.0, 1.5
+    x = x_e + math.sqrt(2 * jx) * np.cos(phase_x)
+    y = y0 + math.sqrt(2 * jy) * np.cos(phase_y)
+    z = (x + 1j * y) / 45.0
+    direct = sum(
+        (n * z**k).real + (s * z**k).imag for k, n, s in zip((1, 2, 3), field.normal_ppm, field.skew_ppm, strict=True)
+    )
+    closed = field.mean_shift(np.array([x_e]), np.array([jx]), np.array([jy]), y0)
+    assert closed[0] == pytest.approx(1e-6 * direct.mean(), rel=1e-9)
+
+
+def test_loss_scale_multiplies_the_losses(beam_config: BeamConfig) -> None:
+    beam = stored_beam(beam_config.model_copy(update={"loss_rate_per_us": 5e-4}), Effects(), seed=1, dataset=0)
+    fractions = {
+        scale: make_pool(beam, count=50_000, seed=1, dataset=0, omega_a=1.44, loss_scale=scale).truth[
+            "lost_fraction_pool"
+        ]
+        for scale in (0.5, 1.0, 3.0)
+    }
+    assert fractions[0.5] == pytest.approx(0.5 * fractions[1.0], rel=0.1)
+    assert fractions[3.0] == pytest.approx(3.0 * fractions[1.0], rel=0.1)
