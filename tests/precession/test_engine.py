@@ -26,6 +26,8 @@ from gminus2.precession import (
     read_fit,
     run_toys,
 )
+from gminus2.precession.binding import bind
+from gminus2.precession.referee import contour
 from gminus2.precession.statistics import poisson_deviance
 
 FIVE = {"N0": 5.825e6, "tau": 64.44, "A": 0.3746, "R": -50.0, "phi": 2.1665}
@@ -260,3 +262,17 @@ def test_hopeless_fit_says_so(data: TimeHistogram) -> None:
     assert not result.converged
     assert result.is_alarming
     assert any("NOT CONVERGED" in note for note in result.notes)
+
+
+def test_minos_contour_is_the_ellipse_of_the_covariance(data: TimeHistogram) -> None:
+    result = fit(data, "five", FitSettings(window_us=(30.0, 200.0), bin_rule="centre"))
+    binding = bind(data, preset("five"), FitSettings(window_us=(30.0, 200.0), bin_rule="centre"))
+    centre = np.array([result.value(name) for name in result.free])
+    points = contour(binding, centre, "R", "phi", level=0.68, points=12)
+    i, j = result.free.index("R"), result.free.index("phi")
+    offset = points - centre[[i, j]]
+    inverse = np.linalg.inv(result.covariance[np.ix_([i, j], [i, j])])
+    distance = np.einsum("ki,ij,kj->k", offset, inverse, offset)
+    assert distance == pytest.approx(-2.0 * math.log(1.0 - 0.68), rel=0.02)
+    with pytest.raises(FitError, match="no free parameter"):
+        contour(binding, centre, "R", "phase")

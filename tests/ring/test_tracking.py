@@ -49,7 +49,7 @@ def run_program(ring: Ring, program: Program, blocks: np.ndarray, turns: int) ->
         build_fields(ring, program, 0, 1),
         build_physics(ring),
         np.zeros((0, 1, 0, 9)),
-        np.zeros((0, 1, 9)),
+        np.zeros((0, 1, 11)),
         np.full((ids.size, 12), np.nan),
         np.full((ids.size, 12), np.nan),
         np.zeros(ids.size, dtype=np.int64),

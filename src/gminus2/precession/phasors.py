@@ -284,7 +284,8 @@ def _partials(
     c0 = x0 + header[4] + 2 * oscillators.shape[0]
     u0 = c0 + 2 * components.shape[0]
     i_norm, i_tau, i_loss = header[0], header[1], header[3]
-    inverse = 1.0 / theta[i_norm]
+    # At N0 = 0 (its bound) the slope is not known from the value; 0 keeps the step where it is.
+    inverse = 1.0 / theta[i_norm] if theta[i_norm] != 0.0 else 0.0
     for k in range(BLOCK):
         jac[i_norm, k] += inverse * ws[_SIG, k]
     if i_tau >= 0 and need[i_tau]:
@@ -304,6 +305,10 @@ def _partials(
         if multiplicative:
             _add_product(jac, i_phi, ws, _FV, _M, 1.0)
         _emit(jac, need, theta, oscillators, extras, o, 1.0, i_a, i_phi, ws, rows, at)
+    # From here on a factor's row holds signal / factor, one division for all its terms.
+    for f in range(header[4]):
+        for k in range(BLOCK):
+            ws[x0 + f, k] = ws[_SIG, k] / ws[x0 + f, k]
     for j in range(modulations.shape[0]):
         slot, o, h = modulations[j, 0], modulations[j, 1], modulations[j, 2]
         i_a, i_phi = modulations[j, 3], modulations[j, 4]
@@ -311,7 +316,7 @@ def _partials(
         if slot >= 0:
             row = x0 + slot
             for k in range(BLOCK):
-                x = ws[_SIG, k] / ws[row, k]
+                x = ws[row, k]
                 ws[_FU, k] = x * ws[u, k]
                 ws[_FV, k] = x * ws[v, k]
         elif slot == _ASYMMETRY:

@@ -346,7 +346,8 @@ def invert_curvature(h: Floats, free: Ints, n: int, m: Floats, column: Floats, c
         column[i] = 1.0
         _substitute(m, n, column)
         for j in range(n):
-            covariance[free[i], free[j]] = column[j] / np.sqrt(h[free[i], free[i]] * h[free[j], free[j]])
+            # The product of two tiny curvatures may underflow; their roots do not.
+            covariance[free[i], free[j]] = column[j] / np.sqrt(h[free[i], free[i]]) / np.sqrt(h[free[j], free[j]])
     return True
 
 

@@ -2,14 +2,14 @@
 
 For a statistic D(μ) the engine needs half its slope, ½ dD/dμ, and its expected curvature, ½⟨d²D/dμ²⟩, per bin:
 
-============  =======================================  =====================  =========
-name          D                                        ½ dD/dμ                curvature
-============  =======================================  =====================  =========
-``poisson``   2 Σ n[r - ln(1 + r)], r = μ/n - 1        1 - n/μ                1/μ
-``pearson``   Σ (n - μ)²/μ                             ½(1 - n²/μ²)           1/μ
-``neyman``    Σ (n - μ)²/n                             (μ - n)/n              1/n
-``weighted``  Σ (n - μ)²/σ²                            (μ - n)/σ²             1/σ²
-============  =======================================  =====================  =========
+============  ========================================  =====================  =========
+name          D                                         ½ dD/dμ                curvature
+============  ========================================  =====================  =========
+``poisson``   2 Σ μ[(1 + x)ln(1 + x) - x], x = n/μ - 1  1 - n/μ                1/μ
+``pearson``   Σ (n - μ)²/μ                              ½(1 - n²/μ²)           1/μ
+``neyman``    Σ (n - μ)²/n                              (μ - n)/n              1/n
+``weighted``  Σ (n - μ)²/σ²                             (μ - n)/σ²             1/σ²
+============  ========================================  =====================  =========
 
 The deviance is summed as written, not as μ - n ln μ: at 10⁹ counts the latter loses 2e-5 of it. Bins without variance
 (``neyman``: empty bins) carry no weight and do not count in the degrees of freedom.
@@ -38,7 +38,7 @@ STATISTIC_KINDS: Final[dict[StatisticName, int]] = {
 }
 
 _MATH = {"reassoc", "contract", "arcp", "nsz"}
-# |μ/n - 1| below which the series of r - ln(1 + r) is exact to rounding.
+# |n/μ - 1| below which the series is exact to rounding (its first dropped term is 2e-16 of the sum).
 _SERIES = 0.01
 
 
@@ -78,26 +78,26 @@ def block_statistic(kind: int, n: Floats, w: Floats, mu: Floats, size: int, slop
             d = n[k] - mu[k]
             total += d * d * inverse
         return total
+    # With x = n/μ - 1: n ln(n/μ) - (n - μ) = μ[(1 + x) ln(1 + x) - x], for small x a series without cancellation.
     far = 0.0
     for k in range(size):
         inverse = 1.0 / mu[k]
-        slope[k] = 1.0 - n[k] * inverse
+        x = n[k] * inverse - 1.0
+        slope[k] = -x
         curvature[k] = inverse
-        far += 1.0 if abs(mu[k] - n[k]) >= _SERIES * n[k] else 0.0
+        far += 1.0 if abs(x) >= _SERIES else 0.0
+        series = 1.0 / 12.0 - x * (0.05 - x * (1.0 / 30.0 - x * (1.0 / 42.0 - x * (1.0 / 56.0 - x / 72.0))))
+        total += mu[k] * x * x * (0.5 - x * (1.0 / 6.0 - x * series))
     if far == 0.0:
-        for k in range(size):
-            r = (mu[k] - n[k]) / n[k]
-            series = 0.5 - r * (1.0 / 3.0 - r * (0.25 - r * (0.2 - r * (1.0 / 6.0 - r * (1.0 / 7.0 - r * 0.125)))))
-            total += n[k] * r * r * series
         return 2.0 * total
+    total = 0.0
     for k in range(size):
-        if n[k] > 0.0:
-            r = (mu[k] - n[k]) / n[k]
-            if abs(r) < _SERIES:
-                series = 0.5 - r * (1.0 / 3.0 - r * (0.25 - r * (0.2 - r * (1.0 / 6.0 - r * (1.0 / 7.0 - r * 0.125)))))
-                total += n[k] * r * r * series
-            else:
-                total += n[k] * (r - np.log1p(r))
+        x = (n[k] - mu[k]) / mu[k]
+        if abs(x) < _SERIES:
+            series = 1.0 / 12.0 - x * (0.05 - x * (1.0 / 30.0 - x * (1.0 / 42.0 - x * (1.0 / 56.0 - x / 72.0))))
+            total += mu[k] * x * x * (0.5 - x * (1.0 / 6.0 - x * series))
+        elif n[k] > 0.0:
+            total += n[k] * np.log1p(x) - (n[k] - mu[k])
         else:
             total += mu[k]
     return 2.0 * total

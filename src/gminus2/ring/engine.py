@@ -22,8 +22,9 @@ FloatArray = NDArray[np.float64]
 LOST_AT_COLLIMATOR: Final = 1.0
 LOST_OUTSIDE: Final = 2.0
 
-#: Columns of the moment table: count, then sums over live muons of x, x², y, y², cos ψ, sin ψ, S_y, τ.
-MOMENTS: Final = 9
+#: Columns of the moment table: count, then sums over live muons of x, x², y, y² [m], the spin in the plane as cos and
+#: sin of ψ − a b₀ τ, S_y, τ [m], x', y'.
+MOMENTS: Final = 11
 
 #: A muon further out than this at the end of a turn is gone [m]; multipoles would blow up.
 _FAR2: Final = 0.12**2
@@ -88,6 +89,13 @@ def _random(seed: Any, muon: int, turn: int, step: int, draw: int) -> float:
         z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
         z = z ^ (z >> np.uint64(31))
     return (float(z >> np.uint64(11)) + 0.5) * (1.0 / 9007199254740992.0)
+
+
+@njit(cache=True, nogil=True)
+def _numbers(table: Any, t: int, which: int) -> Any:
+    """Return the 15 multipole coefficients of a plate as plain numbers."""
+    v = table[t, which]
+    return (v[0], v[1], v[2], v[3], v[4], v[5], v[6], v[7], v[8], v[9], v[10], v[11], v[12], v[13], v[14])
 
 
 @njit(cache=True, nogil=True)
@@ -234,7 +242,9 @@ def _collimator(
 
 
 @njit(cache=True, nogil=True)
-def _observe(block: Any, alive: Any, ids: Any, count: int, row: int, observer: int, record: Any, moments: Any) -> None:
+def _observe(
+    block: Any, alive: Any, ids: Any, count: int, row: int, observer: int, record: Any, moments: Any, rate: float
+) -> None:
     recorded = record.shape[2]
     for i in range(count):
         if alive[i] == 0.0:
@@ -252,10 +262,15 @@ def _observe(block: Any, alive: Any, ids: Any, count: int, row: int, observer: i
             m[2] += x * x
             m[3] += y
             m[4] += y * y
-            m[5] += ss
-            m[6] -= sr
+            # In the frame that turns with a e B/m: muons of different momentum pass at different times.
+            turned = rate * block[4 * WIDTH + i]
+            cos, sin = np.cos(turned), np.sin(turned)
+            m[5] += ss * cos - sr * sin
+            m[6] += -sr * cos - ss * sin
             m[7] += block[8 * WIDTH + i]
             m[8] += block[4 * WIDTH + i]
+            m[9] += block[WIDTH + i] * block[9 * WIDTH + i]
+            m[10] += block[3 * WIDTH + i] * block[9 * WIDTH + i]
 
 
 @njit(cache=True, nogil=True)
@@ -290,7 +305,7 @@ def run_blocks(
     record
         (T, observers, M, 9): rows of the state for muons with id < M; may be empty.
     moments
-        (T, observers, 9), see :data:`MOMENTS`; may be empty.
+        (T, observers, 11), see :data:`MOMENTS`; may be empty.
     losses, decays
         (N, 12): kind, turn, azimuth and the first nine rows of the state at the end of a muon.
     hits
@@ -373,8 +388,8 @@ def run_blocks(
                                 physics.radius,
                                 physics.anomaly,
                                 physics.eta,
-                                fields.normal[t, which, : order + 1],
-                                fields.skew[t, which, : order + 1],
+                                _numbers(fields.normal, t, which),
+                                _numbers(fields.skew, t, which),
                             )
                     elif what == KICKER:
                         _kicker(block, low, high, which, fields.eddy[t, which], fields, physics)
@@ -396,7 +411,17 @@ def run_blocks(
                             hits,
                         )
                     elif not single:
-                        _observe(block, lives, muons, count, turn - table_turn, which, record, moments)
+                        _observe(
+                            block,
+                            lives,
+                            muons,
+                            count,
+                            turn - table_turn,
+                            which,
+                            record,
+                            moments,
+                            physics.anomaly * physics.b0,
+                        )
                     if single and lives[job] == 0.0:
                         break
                 if single and lives[job] > 0.0:

@@ -253,8 +253,9 @@ class ElectricField:
                 for p, (direction, sign) in enumerate(SIDES.values()):
                     normal[..., m] += sign * unit * volts[..., p] * math.cos(m * direction)
                     skew[..., m] += sign * unit * volts[..., p] * math.sin(m * direction)
-        # Symmetric plates cancel exactly; rounding must not switch the slow path on.
-        tiny = 1e-13 * k0 * aperture ** (2.0 - np.arange(ORDER + 1))
+        # What cancels in symmetric plates, or has died away, must not switch the slow path on; 1e-9 of the quadrupole
+        # moves an orbit by less than 1e-7 mm.
+        tiny = 1e-9 * k0 * aperture ** (2.0 - np.arange(ORDER + 1))
         normal[np.abs(normal) < tiny] = 0.0
         skew[np.abs(skew) < tiny] = 0.0
         return quad, normal, skew

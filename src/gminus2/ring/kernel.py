@@ -228,12 +228,11 @@ def electric_kick_multipoles(
     radius: float,
     a: float,
     eta: float,
-    normal: Any,
-    skew: Any,
+    n: Any,
+    s: Any,
 ) -> None:
-    """Like :func:`electric_kick` with Φ += Re Σ (normal_m − i skew_m) z^m, z = x + iy [m], m = 0 … len − 1."""
+    """Like :func:`electric_kick` with Φ += Re Σ (n_m − i s_m) z^m, z = x + iy [m]; n and s are tuples of 15 numbers."""
     ir = 1.0 / radius
-    order = normal.size - 1
     for j in range(low, high):
         i = np.uint64(j)
         x, pr, y, py, g, ipt = (
@@ -260,11 +259,37 @@ def electric_kick_multipoles(
         ey = -k * ym * (1.0 + switch * lift)
         well = 0.5 - big_x * (1.0 / 6.0 - big_x * (0.125 - big_x * (0.1 - big_x * (1.0 / 12.0 - big_x / 14.0))))
         phi = -k * (xm * xm * (well + switch * big_x * (1.0 / 6.0)) - 0.5 * y2 * (1.0 + switch * lift))
-        # Horner for F(z) = Σ c_m z^m and F'(z), c = normal − i skew; Φ = Re F, E_x − i E_y = −F'.
-        fr, fi, dr_, di = normal[order], -skew[order], 0.0, 0.0
-        for m in range(order - 1, -1, -1):
-            dr_, di = dr_ * xm - di * ym + fr, dr_ * ym + di * xm + fi
-            fr, fi = fr * xm - fi * ym + normal[m], fr * ym + fi * xm - skew[m]
+        # Horner for F(z) = Σ c_m z^m and F'(z), c = normal − i skew; Φ = Re F, E_x − i E_y = −F'. Written out, because
+        # the compiler vectorises over muons only when the inner loop is gone and the coefficients are plain numbers.
+        fr, fi, dr_, di = n[14], -s[14], 0.0, 0.0
+        dr_, di = dr_ * xm - di * ym + fr, dr_ * ym + di * xm + fi
+        fr, fi = fr * xm - fi * ym + n[13], fr * ym + fi * xm - s[13]
+        dr_, di = dr_ * xm - di * ym + fr, dr_ * ym + di * xm + fi
+        fr, fi = fr * xm - fi * ym + n[12], fr * ym + fi * xm - s[12]
+        dr_, di = dr_ * xm - di * ym + fr, dr_ * ym + di * xm + fi
+        fr, fi = fr * xm - fi * ym + n[11], fr * ym + fi * xm - s[11]
+        dr_, di = dr_ * xm - di * ym + fr, dr_ * ym + di * xm + fi
+        fr, fi = fr * xm - fi * ym + n[10], fr * ym + fi * xm - s[10]
+        dr_, di = dr_ * xm - di * ym + fr, dr_ * ym + di * xm + fi
+        fr, fi = fr * xm - fi * ym + n[9], fr * ym + fi * xm - s[9]
+        dr_, di = dr_ * xm - di * ym + fr, dr_ * ym + di * xm + fi
+        fr, fi = fr * xm - fi * ym + n[8], fr * ym + fi * xm - s[8]
+        dr_, di = dr_ * xm - di * ym + fr, dr_ * ym + di * xm + fi
+        fr, fi = fr * xm - fi * ym + n[7], fr * ym + fi * xm - s[7]
+        dr_, di = dr_ * xm - di * ym + fr, dr_ * ym + di * xm + fi
+        fr, fi = fr * xm - fi * ym + n[6], fr * ym + fi * xm - s[6]
+        dr_, di = dr_ * xm - di * ym + fr, dr_ * ym + di * xm + fi
+        fr, fi = fr * xm - fi * ym + n[5], fr * ym + fi * xm - s[5]
+        dr_, di = dr_ * xm - di * ym + fr, dr_ * ym + di * xm + fi
+        fr, fi = fr * xm - fi * ym + n[4], fr * ym + fi * xm - s[4]
+        dr_, di = dr_ * xm - di * ym + fr, dr_ * ym + di * xm + fi
+        fr, fi = fr * xm - fi * ym + n[3], fr * ym + fi * xm - s[3]
+        dr_, di = dr_ * xm - di * ym + fr, dr_ * ym + di * xm + fi
+        fr, fi = fr * xm - fi * ym + n[2], fr * ym + fi * xm - s[2]
+        dr_, di = dr_ * xm - di * ym + fr, dr_ * ym + di * xm + fi
+        fr, fi = fr * xm - fi * ym + n[1], fr * ym + fi * xm - s[1]
+        dr_, di = dr_ * xm - di * ym + fr, dr_ * ym + di * xm + fi
+        fr, fi = fr * xm - fi * ym + n[0], fr * ym + fi * xm - s[0]
         phi += fr
         er -= dr_
         ey += di
