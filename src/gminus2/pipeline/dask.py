@@ -7,6 +7,7 @@ depend only on its task, the result does not change.
 from __future__ import annotations
 
 import importlib
+import logging
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -47,7 +48,7 @@ class DaskExecutor:
                 threads_per_worker=1,
                 processes=True,
                 dashboard_address=None,
-                silence_logs="error",
+                silence_logs=logging.ERROR,
             )
         try:
             self._client = distributed.Client(self._cluster or scheduler, timeout=timeout_s, set_as_default=False)
