@@ -38,12 +38,22 @@ def environment() -> dict[str, str]:
     env.setdefault("UV_SYSTEM_CERTS", "1")
     env.setdefault("UV_NATIVE_TLS", "1")  # the older name of the same switch
     env.setdefault("MPLBACKEND", "Agg")
-    env.setdefault("NUMBA_CACHE_DIR", str(ROOT / ".numba_cache"))
+    env.setdefault("NUMBA_CACHE_DIR", str(ROOT / ".numba_cache" / kernels()))
     env["VIRTUAL_ENV"] = str(VENV)
     for name, setting in (("UV_DEFAULT_INDEX", "global.index-url"), ("SSL_CERT_FILE", "global.cert")):
         if name not in env and (value := pip_setting(setting)):
             env[name] = value
     return env
+
+
+def kernels() -> str:
+    """Return a digest of all compiled kernels: a cached one does not notice that a function it calls has changed."""
+    digest = hashlib.sha256()
+    for file in sorted((ROOT / "src").rglob("*.py")):
+        text = file.read_bytes()
+        if b"njit" in text:
+            digest.update(text)
+    return digest.hexdigest()[:12]
 
 
 def pip_setting(name: str) -> str:

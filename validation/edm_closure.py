@@ -1,6 +1,6 @@
 """EDM closure: an injected 1e-18 e·cm, 50 null toys, the 1/√N law, and false EDMs by radial field and roll.
 
-Run: python validation/edm_closure.py [tracks of the injected sample]
+Run: python validation/edm_closure.py [tracks of the injected sample] [its seed]
 Spins come from tracking through the ring; the dilution from an independent sample with an imposed spin.
 """
 
@@ -32,9 +32,10 @@ from gminus2.edm import (
 def main() -> None:
     """Print the tables."""
     count = int(float(sys.argv[1])) if len(sys.argv) > 1 else 20_000_000
+    seed = int(sys.argv[2]) if len(sys.argv) > 2 else 11
     begin = time.process_time()
     null = spin_library(0.0)
-    dilution = calibrate_dilution(null, decays=12_000_000)
+    dilution = calibrate_dilution(null, decays=24_000_000)
 
     def search(library: SpinLibrary, tracks: int, seed: int, tracker: TrackerModel | None = None) -> EdmFit:
         chunks = draw_tracks(library, tracks, tracker=tracker, seed=seed)
@@ -52,7 +53,7 @@ def main() -> None:
         print(f"| {edm:g} | {np.arcsin(measured) * 1e3:.5f} | {tilt_from_edm(edm) * 1e3:.5f} |")
 
     print("\n## Injected 1e-18 e cm")
-    fit = search(spin_library(1e-18), count, 11)
+    fit = search(spin_library(1e-18), count, seed)
     pull = (fit.edm - 1e-18) / fit.edm_sigma
     print("| tracks | d [1e-19 e cm] | σ [1e-19 e cm] | pull | χ²/dof of the momentum bins |")
     print("|---|---|---|---|---|")
@@ -68,6 +69,15 @@ def main() -> None:
             f" {dilution.kappa[i] * 1e3:.3f} ± {dilution.sigma[i] * 1e3:.3f} |"
             f" {fit.in_phase[i] * 1e6:.1f} ± {fit.in_phase_sigma[i] * 1e6:.1f} |"
         )
+
+    print("\n## Scale: large EDMs, 3 million tracks each")
+    print("| d [1e-19 e cm] | measured / injected | detection phase φ_d of the rate [rad] |")
+    print("|---|---|---|")
+    for edm in (2e-17, -2e-17):
+        one = search(spin_library(edm), 3_000_000, 13)
+        ratio, error = one.edm / edm, one.edm_sigma / abs(edm)
+        phase = f"{dilution.rate_phase:.3f} ± {dilution.rate_phase_sigma:.3f}"
+        print(f"| {edm * 1e19:.0f} | {ratio:.3f} ± {error:.3f} | {phase} |")
 
     print("\n## 50 null toys of 100 000 tracks")
     toys = [search(null, 100_000, 1000 + k) for k in range(50)]

@@ -49,6 +49,13 @@ def test_run1_published_gives_the_published_a_mu_with_stable_keys(run1: Path) ->
         assert absent not in result
 
 
+def test_a_single_step_of_a_fresh_campaign_writes_no_result(tmp_path: Path) -> None:
+    answer = run("measure", "run1-published", "--only", "inputs", "--output", tmp_path)
+    assert "not done: combine" in answer.output
+    assert not (tmp_path / "result.json").exists()
+    assert not (tmp_path / "report.html").exists()
+
+
 class _Page(html.parser.HTMLParser):
     def __init__(self) -> None:
         super().__init__()

@@ -76,6 +76,23 @@ def test_new_physics_overview_and_errors(tmp_path: Path) -> None:
         )
 
 
+def test_a_limit_excludes_both_signs(tmp_path: Path) -> None:
+    answer = CliRunner().invoke(
+        main, ["new-physics", "axial", "--limit", "100", "--points", "15", "-o", str(tmp_path)], catch_exceptions=False
+    )
+    assert "-100 < Δa < 100" in answer.output
+    with pytest.raises(ConfigError, match="must be positive"):
+        CliRunner().invoke(main, ["new-physics", "--limit", "-1", "-o", str(tmp_path)], catch_exceptions=False)
+
+
+def test_cmd3_is_a_budget_of_its_own(tmp_path: Path) -> None:
+    answer = CliRunner().invoke(main, ["theory", "--cmd3", "--experiment", "world2025", "-q", "-o", str(tmp_path)])
+    assert answer.exit_code == 0
+    budgets = read_result(tmp_path / "theory.json", "theory")["budgets"]
+    assert list(budgets) == ["WP20", "WP25", "WP20+cmd3_shift"]
+    assert budgets["WP20+cmd3_shift"]["value"] == pytest.approx(budgets["WP20"]["sum_of_lines"] + 200.0)
+
+
 def test_clfv_table(tmp_path: Path) -> None:
     answer = CliRunner().invoke(main, ["clfv", "--scale", "1000", "-o", str(tmp_path)])
     assert answer.exit_code == 0

@@ -95,6 +95,15 @@ def test_angles_per_spin_agree_with_the_closed_form_where_nothing_is_cut() -> No
     assert (result.kappa > 0.25 * closed).all()
 
 
+def test_the_rate_of_a_station_is_ahead_of_the_spin_by_its_detection_phase() -> None:
+    fit = search(library(), 400_000, 3)
+    # In the simulation ψ = ω_a t: what the fit finds beyond that is the phase of the calibration.
+    psi_at_start = fit.rate.phase + (fit.rate.omega - library().omega_a) * 60.0
+    error = math.hypot(0.02, dilution().rate_phase_sigma)
+    assert psi_at_start == pytest.approx(dilution().rate_phase, abs=3 * error)
+    assert abs(dilution().rate_phase) > 10 * dilution().rate_phase_sigma
+
+
 def test_an_injected_edm_is_recovered() -> None:
     fit = search(library(8e-18), 400_000, 21)
     assert fit.edm_sigma < 1.6e-18

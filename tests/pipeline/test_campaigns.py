@@ -83,6 +83,13 @@ def test_unknown_campaign_is_answered_with_the_nearest() -> None:
         load_campaign("nowhere.toml")
 
 
+def test_a_simulated_campaign_is_sent_to_its_own_command(tmp_path: Path) -> None:
+    for name in ("demo", _write(tmp_path, 'kind = "simulated"\n')):
+        with pytest.raises(ConfigError, match="gminus2 simulate") as caught:
+            load_campaign(name)
+        assert "simulated campaign" in str(caught.value)
+
+
 def test_a_histogram_where_none_is_read_and_none_where_one_is_needed_are_refused(tmp_path: Path) -> None:
     _, run1, folder = load_campaign("run1-published")
     with pytest.raises(ConfigError, match="no use"):
@@ -116,7 +123,16 @@ def test_datasets_at_a_temperature_without_constants_end_with_one_error(tmp_path
         run_campaign(name, campaign, build_pipeline(campaign, folder, tmp_path / "out"))
 
 
-def test_the_starter_file_of_a_campaign_names_every_section_with_its_meaning() -> None:
-    text = starter_toml(Campaign)
-    for key in ("title", "[combination]", "correlation", "codata", "standard_model"):
+def test_the_starter_file_of_a_campaign_is_itself_a_campaign_and_names_every_section(tmp_path: Path) -> None:
+    text = starter_toml(Campaign, Campaign.example())
+    for key in (
+        "title",
+        "[combination]",
+        "correlation",
+        "# [published]",
+        "# [pseudo_data]",
+        "# [blinding]",
+        "# seal =",
+    ):
         assert key in text
+    assert load_campaign(_write(tmp_path, text))[1] == Campaign.example()

@@ -17,9 +17,9 @@ from gminus2.config.campaign import Campaign, DatasetConfig, changed_campaign
 from gminus2.config.starter import starter_toml
 from gminus2.data.campaign import RECONSTRUCTION_ARRAYS, SHARED_ARRAYS, CampaignDataset
 from gminus2.errors import ConfigError, DataError, StoreError
-from gminus2.pipeline import campaigns
-from gminus2.pipeline.campaigns import simulate_campaign
+from gminus2.pipeline import simulated
 from gminus2.pipeline.reduce import reduce_files
+from gminus2.pipeline.simulated import simulate_campaign
 from gminus2.simulation.truth import draw_nature, read_truth
 
 TINY = Campaign(
@@ -107,7 +107,7 @@ def test_a_folder_with_unfinished_work_of_another_seed_is_refused(
     def fail(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(campaigns._DatasetWork, "finish", fail)
+    monkeypatch.setattr(simulated._DatasetWork, "finish", fail)
     with pytest.raises(KeyboardInterrupt):
         simulate_campaign(TINY, tmp_path, backend="serial")
     assert list((tmp_path / ".work").glob("a-*.h5"))
@@ -129,15 +129,15 @@ def test_a_full_disk_leaves_nothing_that_passes_for_a_result(tmp_path: Path, mon
 
 
 def test_a_truncated_batch_is_made_again(reference: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    finish = campaigns._DatasetWork.finish
+    finish = simulated._DatasetWork.finish
 
     def stop(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(campaigns._DatasetWork, "finish", stop)
+    monkeypatch.setattr(simulated._DatasetWork, "finish", stop)
     with pytest.raises(KeyboardInterrupt):
         simulate_campaign(TINY, tmp_path, backend="serial")
-    monkeypatch.setattr(campaigns._DatasetWork, "finish", finish)
+    monkeypatch.setattr(simulated._DatasetWork, "finish", finish)
     victim = tmp_path / ".work" / "a-000001.h5"
     victim.write_bytes(victim.read_bytes()[:5000])
     run = simulate_campaign(TINY, tmp_path, backend="serial")

@@ -20,6 +20,7 @@ SCHEMAS: Final[dict[str, str]] = {
     "campaign": "gminus2.config.campaign:Campaign",
     "analysis": "gminus2.pipeline.campaign:Campaign",
     "fit": "gminus2.pipeline.fit_file:FitFile",
+    "field": "gminus2.config.field:FieldCampaign",
 }
 
 
@@ -44,7 +45,10 @@ def new(kind: str, target: Path | None) -> None:
     from gminus2.config import starter_toml
     from gminus2.data.writing import write_text
 
-    text = starter_toml(_schema(kind))
+    schema = _schema(kind)
+    # A schema whose defaults alone make no valid file brings an example of its own.
+    example = getattr(schema, "example", None)
+    text = starter_toml(schema, example() if example is not None else None)
     if target is None:
         click.echo(text, nl=False)
         return

@@ -14,14 +14,20 @@ __all__ = ["inspect"]
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--figures/--no-figures", default=True, help="Draw the quick plots of a dataset.")
+@click.option(
+    "--export", type=click.Path(path_type=Path), help="Write the hits in FILE as a ROOT tree or a Parquet table too."
+)
 @output_options
-def inspect(file: Path, figures: bool, output: Path, quiet: bool) -> None:
+def inspect(file: Path, figures: bool, export: Path | None, output: Path, quiet: bool) -> None:
     """Show what is in FILE: a dataset of histograms, hits, or any other gminus2 HDF5 file."""
     from gminus2.data import make_provenance, write_result
+    from gminus2.data.io.hits import export_hits, read_hits
     from gminus2.pipeline.inspection import describe
 
     console = printer(quiet)
     description = describe(file)
+    if export is not None:
+        export_hits(read_hits(file), export)
     content = {**description.summary, "arrays": [list(a) for a in description.arrays]}
     if description.dataset is not None and figures:
         from gminus2.report.simulation_figures import write_dataset_figures

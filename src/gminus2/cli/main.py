@@ -27,11 +27,18 @@ VERBS: Final[dict[str, tuple[str, str]]] = {
     "simulate": ("gminus2.cli.simulate", "Simulate a campaign: muons, positrons, detectors, histograms."),
     "reduce": ("gminus2.cli.reduce", "Reduce hits to histograms."),
     "inspect": ("gminus2.cli.inspect", "Show what is in a file, with quick plots."),
+    "fid": ("gminus2.cli.fid", "Frequencies of recorded free induction decays."),
+    "field": ("gminus2.cli.field", "The magnetic field of a campaign: ω̃'_p, B_k, B_q and their budget."),
+    "fast-rotation": ("gminus2.cli.fast_rotation", "Momenta of the stored muons and C_e from a 1-ns histogram."),
+    "beam": ("gminus2.cli.beam", "Beam-dynamics corrections of a campaign."),
     "config": ("gminus2.cli.config", "Write or check a configuration file."),
     "theory": ("gminus2.cli.theory", "Standard-Model prediction, tension with experiment, HVP from your R(s)."),
     "new-physics": ("gminus2.cli.new_physics", "What a model adds to a_mu, and the region a difference allows."),
     "edm": ("gminus2.cli.edm", "Search for a muon EDM in tracks; limit for a number of tracks."),
     "clfv": ("gminus2.cli.clfv", "Flavour violation: rates and mass reach of MEG II, Mu3e and Mu2e."),
+    "track": ("gminus2.cli.track", "Track muons with spin around the ring."),
+    "optics": ("gminus2.cli.optics", "Beta functions, tunes and frequencies of the ring."),
+    "inject": ("gminus2.cli.inject", "Inject a bunch: stored fraction, C_e, CBO, scans."),
 }
 
 

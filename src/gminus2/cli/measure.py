@@ -24,6 +24,7 @@ __all__ = ["measure"]
 @click.option("--from", "from_step", metavar="STEP", help="Do STEP and all after it again.")
 @click.option("--only", metavar="STEP", help="Do STEP again and no other.")
 @click.option("--dry-run", is_flag=True, help="Say what would be done, and why; do nothing.")
+@click.option("--workers", type=int, help="Threads; default: the CPUs of this process.")
 @click.option("--list", "list_", is_flag=True, help="List the campaigns that come with the package.")
 @output_options
 def measure(
@@ -32,6 +33,7 @@ def measure(
     from_step: str | None,
     only: str | None,
     dry_run: bool,
+    workers: int | None,
     list_: bool,
     output: Path,
     quiet: bool,
@@ -40,6 +42,7 @@ def measure(
 
     Steps whose inputs did not change are taken from the store in the output folder, also after a kill.
     """
+    from gminus2.execution import make_executor
     from gminus2.pipeline.campaign import DEFAULT_CAMPAIGN, load_campaign, shipped_campaigns
     from gminus2.pipeline.measure import build_pipeline, refuse_frozen, run_campaign
 
@@ -55,15 +58,21 @@ def measure(
         _print_plan(console, pipeline, from_step, only)
         return
     refuse_frozen(output)
-    measurement = run_campaign(
-        name,
-        settings,
-        pipeline,
-        from_step=from_step,
-        only=only,
-        quiet=quiet,
-        notify=lambda step, action, why: console.print(f"  {step.title or step.name}: {action} ({why})"),
-    )
+    with make_executor("threads", workers) as executor:
+        measurement = run_campaign(
+            name,
+            settings,
+            pipeline,
+            from_step=from_step,
+            only=only,
+            executor=executor,
+            quiet=quiet,
+            notify=lambda step, action, why: console.print(f"  {step.title or step.name}: {action} ({why})"),
+        )
+    missing = [step for step in pipeline.names() if step not in measurement.records]
+    if missing:
+        console.print(f"not done: {', '.join(missing)}; no result is written before every step is done")
+        return
     _write(measurement, output, [data] if data else [])
     _print(console, measurement, output)
 

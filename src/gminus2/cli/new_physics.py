@@ -26,6 +26,7 @@ __all__ = ["new_physics"]
 @click.option("--experiment", default="world2025", show_default=True, help="Measurement of the difference.")
 @click.option("--budget", "budget_name", default="WP25", show_default=True, help="Prediction of the difference.")
 @click.option("--delta", type=(float, float), default=None, help="A difference of your own: value and sigma in 1e-11.")
+@click.option("--limit", type=float, default=None, help="Exclude |contributions| above this, in 1e-11 (95 %).")
 @click.option(
     "--points", type=click.IntRange(10, 400), default=80, show_default=True, help="Points per axis of the plane."
 )
@@ -36,6 +37,7 @@ def new_physics(
     experiment: str,
     budget_name: str,
     delta: tuple[float, float] | None,
+    limit: float | None,
     points: int,
     output: Path,
     quiet: bool,
@@ -53,7 +55,9 @@ def new_physics(
     from gminus2.theory.new_physics.reach import delta_interval
 
     console = printer(quiet)
-    if delta is None:
+    if limit is not None:
+        label, interval = "limit", _limit(limit)
+    elif delta is None:
         pair = compare(measurement(experiment), budget(budget_name))
         label = f"{pair.experiment.label} − {pair.budget.name}"
         interval = delta_interval(pair.difference * 1e-11, pair.sigma * 1e-11)
@@ -76,7 +80,10 @@ def new_physics(
     _print_point(console, chosen, complete, value, interval)
     xs, ys, values = scan_plane(chosen, given, count=points)
     fixed = ", ".join(f"{key} = {v:g}" for key, v in complete.items() if key not in (chosen.x.name, chosen.y.name))
-    title = f"{chosen.label}: {label} = {interval.value * 1e11:.0f}({interval.sigma * 1e11:.0f})e-11"
+    shown = f"{label} = {interval.value * 1e11:.0f}({interval.sigma * 1e11:.0f})e-11"
+    if limit is not None:
+        shown = f"|Δa| < {limit:g}e-11"
+    title = f"{chosen.label}: {shown}"
     content |= {
         "model": chosen.name,
         "label": chosen.label,
@@ -93,6 +100,16 @@ def new_physics(
     figure = region_figure(chosen, xs, ys, values, interval, title=title, fixed=fixed)
     save_figure(figure, output / f"new_physics_{chosen.name}.png")
     console.print(f"written: {output}/new_physics_{chosen.name}.json and its figure")
+
+
+def _limit(value: float) -> DeltaInterval:
+    """Return an interval about zero whose one-sided 95 % limits are ± the given value in 1e-11."""
+    from gminus2.errors import ConfigError
+    from gminus2.theory.new_physics.reach import delta_interval
+
+    if not value > 0:
+        raise ConfigError("a limit must be positive", where="--limit", expected="1e-11", found=str(value))
+    return delta_interval(0.0, value * 1e-11 / 1.6448536269514722)
 
 
 def _settings(settings: tuple[str, ...]) -> dict[str, float]:
@@ -130,6 +147,8 @@ def _print_interval(console: Console, label: str, interval: DeltaInterval) -> No
 
 
 def _print_overview(console: Console, interval: DeltaInterval) -> dict[str, dict[str, float]]:
+    import math
+
     from rich.table import Table
 
     from gminus2.theory.new_physics.models import MODELS
@@ -140,9 +159,10 @@ def _print_overview(console: Console, interval: DeltaInterval) -> dict[str, dict
         table.add_column(head, justify="right")
     result = {}
     for label, coefficient in COUPLINGS.items():
-        central, bound = mass_reach(coefficient, interval.value), mass_reach(coefficient, interval.upper)
+        bound = mass_reach(coefficient, interval.upper)
+        central = mass_reach(coefficient, interval.value) if interval.value else math.inf
         result[label] = {"central": central, "limit": bound}
-        table.add_row(label, f"{central:.4g}", f"{bound:.4g}")
+        table.add_row(label, f"{central:.4g}" if interval.value else "–", f"{bound:.4g}")
     console.print(table)
     models = Table(title="models", title_justify="left")
     for head in ("name", "what", "parameters (default)"):

@@ -54,7 +54,7 @@ def simulate(
     """
     from gminus2.config.campaign import changed_campaign, load_campaign
     from gminus2.data import make_provenance, write_result
-    from gminus2.pipeline.campaigns import simulate_campaign
+    from gminus2.pipeline.simulated import simulate_campaign
 
     if mode is not None:
         changes = (*changes, f'mode="{mode}"')
@@ -106,8 +106,8 @@ def _other_mode(
     quiet: bool,
 ) -> None:
     from gminus2.data import make_provenance, write_result
-    from gminus2.pipeline.campaigns import campaign_executor
     from gminus2.pipeline.modes import simulate_expected, simulate_fast
+    from gminus2.pipeline.simulated import campaign_executor
 
     with campaign_executor(backend, workers, scheduler) as (executor, _):
         if config.mode == "fast":

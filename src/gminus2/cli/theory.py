@@ -67,6 +67,7 @@ def _layout_options(function: Any) -> Any:
     "--alpha", default="cs18", show_default=True, help="1/alpha: cs18, rb20, codata18, codata22, ae2008, ae2023."
 )
 @click.option("--five-loop", default="wp20", show_default=True, help="A1(10): wp20, wp25, volkov24, ahkn24.")
+@click.option("--cmd3", is_flag=True, help="Show WP20 also with the pion cross-section of CMD-3 (2023).")
 @click.option("--hvp", type=click.Path(path_type=Path), default=None, help="R(s) file for the dispersion integral.")
 @click.option(
     "--scope",
@@ -103,6 +104,7 @@ def theory(
     a_mu: tuple[float, float] | None,
     alpha: str,
     five_loop: str,
+    cmd3: bool,
     hvp: Path | None,
     scope: str,
     older: Path | None,
@@ -126,7 +128,7 @@ def theory(
     from gminus2.report.plotting import save_figure
     from gminus2.report.theory_figures import contributions_figure, history_figure, running_integral_figure
     from gminus2.report.theory_tables import print_budget, print_computed, print_hvp, print_lattice, print_tensions
-    from gminus2.theory.budget import BUDGETS, EXPERIMENTS, budget, compare, experiment
+    from gminus2.theory.budget import BUDGETS, EXPERIMENTS, budget, cmd3_shift, compare, experiment
     from gminus2.theory.electron import electron_anomaly, measured_electron_anomaly
     from gminus2.theory.electroweak import electroweak_contribution
     from gminus2.theory.hvp.analysis import analyse
@@ -135,6 +137,8 @@ def theory(
 
     console = printer(quiet)
     chosen = [budget(name) for name in (budgets or BUDGETS)]
+    if cmd3:
+        chosen.append(budget("WP20").with_line(cmd3_shift()))
     measured = [experiment(name) for name in (experiments or EXPERIMENTS)]
     if a_mu is not None:
         measured = [*(measured if experiments else []), _own(a_mu)]

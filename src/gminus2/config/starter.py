@@ -9,6 +9,8 @@ import tomli_w
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
+from gminus2.config.base import _models_in
+
 __all__ = ["starter_toml"]
 
 
@@ -41,6 +43,11 @@ def _section(schema: type[BaseModel], values: BaseModel | None, prefix: str) -> 
             for element in value:
                 body = _section(type(element), element, path)
                 tables += [line.replace(f"[{path}]", f"[[{path}]]", 1) for line in body]
+            continue
+        if value is None and (models := _models_in(info.annotation)):
+            # An optional section: all its keys, commented out.
+            body = [*_comment(info.description), *_section(models[0], None, path)]
+            tables += ["", *(line if not line or line.startswith("#") else f"# {line}" for line in body)]
             continue
         if isinstance(value, dict):
             # A free table comes after the keys of its section, or it would swallow them.

@@ -191,14 +191,19 @@ class Dilution:
     kappa, sigma
         Mean vertical angle [rad] per unit of vertical spin, and its uncertainty.
     radial
-        Mean radial angle [rad] per unit of radial spin. It is larger: the height of the tracker cuts only the
-        vertical one.
+        Mean radial angle [rad] per unit of radial spin. It is larger: the height of the tracker cuts only the vertical
+        one.
+    rate_phase, rate_phase_sigma
+        φ_d [rad]: the rate of accepted tracks goes as 1 + A cos(ψ + φ_d), because the station prefers one sign of the
+        radial angle. Left out, an EDM would lose 1 − cos φ_d (2 %) and leak into the in-phase component.
     """
 
     edges_mev: Array
     kappa: Array
     sigma: Array
     radial: Array
+    rate_phase: float
+    rate_phase_sigma: float
 
 
 def calibrate_dilution(
@@ -215,6 +220,7 @@ def calibrate_dilution(
     edges = np.array(edges_mev)
     moments = np.zeros((2, 3, edges.size - 1))
     radial = np.zeros(edges.size - 1)
+    wave, waves = 0.0 + 0.0j, 0
     for row, sign in enumerate((1.0, -1.0)):
         for chunk in imposed_spin_tracks(library, sign * imposed, decays // 2, tracker=model, seed=seed):
             p = np.searchsorted(edges, chunk.momentum_mev, side="right") - 1
@@ -224,6 +230,9 @@ def calibrate_dilution(
             # S_r = −flat sin ψ, and the rate averages sin² ψ to one half.
             product = -2.0 * chunk.radial_rad[inside] * np.sin(chunk.time_us[inside])
             radial += np.bincount(p[inside], product, edges.size - 1)
+            hard = chunk.time_us[chunk.momentum_mev >= RATE_ABOVE_MEV]
+            wave += complex(np.exp(-1j * hard).sum())
+            waves += hard.size
     mean = moments[:, 1] / moments[:, 0]
     variance = (moments[:, 2] / moments[:, 0] - mean**2) / moments[:, 0]
     scale = 2.0 * imposed * model.polarisation
@@ -232,6 +241,8 @@ def calibrate_dilution(
         (mean[0] - mean[1]) / scale,
         np.sqrt(variance.sum(axis=0)) / scale,
         radial / moments[:, 0].sum(axis=0) / (math.sqrt(1.0 - imposed**2) * model.polarisation),
+        float(np.angle(wave)),
+        math.sqrt(0.5 * waves) / abs(wave),
     )
 
 
@@ -278,10 +289,11 @@ class EdmFit:
 
 
 def fit_edm(profile: AngleProfile, dilution: Dilution, rate: RateFit, *, polarisation: float = 0.95) -> EdmFit:
-    """Fit the vertical angle in each momentum bin with the phase of the rate, and combine the bins.
+    """Fit the vertical angle in each momentum bin with the phase ψ of the spin, and combine the bins.
 
+    ψ is the phase of the rate less the detection phase of the calibration.
     The model of a bin is ⟨θ⟩(t) = a + b e^(−t/64 µs) + A_s sin ψ + A_c cos ψ, weighted with the number of tracks, and
-    δ = −A_s/(κP). With weights proportional to the rate the asymmetry of the rate drops out of A_s. The loss of
+    sin δ = −A_s/(κP). With weights proportional to the rate the asymmetry of the rate drops out of A_s. The loss of
     amplitude by averaging over a time bin is corrected.
 
     Raises
@@ -294,7 +306,7 @@ def fit_edm(profile: AngleProfile, dilution: Dilution, rate: RateFit, *, polaris
     if not np.array_equal(profile.edges_mev, dilution.edges_mev):
         raise DataError("the dilution belongs to other momentum bins", found=f"{dilution.edges_mev} MeV")
     t = profile.times_us
-    psi = rate.omega * t + rate.phase
+    psi = rate.omega * t + rate.phase - dilution.rate_phase
     half = 0.5 * rate.omega * profile.width_us
     averaged = math.sin(half) / half
     slow = np.exp(-(t - profile.start_us) / 64.4)
@@ -316,11 +328,13 @@ def fit_edm(profile: AngleProfile, dilution: Dilution, rate: RateFit, *, polaris
         tilt[i], sigma[i] = scale * solution[2], abs(scale) * math.sqrt(covariance[2, 2])
         in_phase[i], in_sigma[i] = solution[3], math.sqrt(covariance[3, 3])
     weight = 1.0 / sigma**2
-    mean = float(weight @ tilt / weight.sum())
-    spread = 1.0 / math.sqrt(weight.sum())
+    amplitude = float(weight @ tilt / weight.sum())
+    if not abs(amplitude) < 1.0:
+        raise FitError("the vertical angle is larger than any spin can make it", found=f"sin δ = {amplitude:.2f}")
+    mean = math.asin(amplitude)
     # The error of the calibration scales with the tilt.
     calibration = abs(mean) * float(np.sqrt(np.sum((weight * dilution.sigma / dilution.kappa) ** 2)) / weight.sum())
-    error = math.hypot(spread, calibration)
+    error = math.hypot(1.0 / math.sqrt(weight.sum()), calibration)
     slope = edm_from_tilt(mean + 1e-6) - edm_from_tilt(mean)
     return EdmFit(
         rate=rate,
@@ -333,7 +347,7 @@ def fit_edm(profile: AngleProfile, dilution: Dilution, rate: RateFit, *, polaris
         bin_sigma=sigma,
         in_phase=in_phase,
         in_phase_sigma=in_sigma,
-        chi2=float(np.sum(weight * (tilt - mean) ** 2)),
+        chi2=float(np.sum(weight * (tilt - amplitude) ** 2)),
         dof=bins - 1,
         tracks=profile.tracks,
         profile=profile,

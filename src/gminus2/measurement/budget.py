@@ -16,7 +16,15 @@ from gminus2.measurement.anomaly import ConversionFactor
 from gminus2.measurement.combination import Combination
 from gminus2.measurement.datasets import Dataset
 
-__all__ = ["ROW_LABELS", "BudgetRow", "budget_of_combination", "budget_totals", "has_correction", "published_budget"]
+__all__ = [
+    "ROW_LABELS",
+    "BudgetRow",
+    "budget_of_combination",
+    "budget_totals",
+    "has_correction",
+    "published_budget",
+    "row_kind",
+]
 
 #: Row name → how a table prints it.
 ROW_LABELS: Final[Mapping[str, str]] = MappingProxyType(
@@ -78,7 +86,8 @@ class BudgetRow:
         return row
 
 
-def _kind(name: str) -> str:
+def row_kind(name: str) -> str:
+    """Return ``stat``, ``syst``, ``external`` or ``total`` of a budget row by its name."""
     if name in _TOTALS:
         return "total"
     if name in _EXTERNAL:
@@ -94,7 +103,9 @@ def has_correction(name: str) -> bool:
 def published_budget(group: str) -> list[BudgetRow]:
     """Return the rows of a published summary table, totals included, e.g. ``experiment.e989.run1.summary``."""
     return [
-        BudgetRow(name, _kind(name), float(quantity) if has_correction(name) else None, quantity.sigma, quantity.status)
+        BudgetRow(
+            name, row_kind(name), float(quantity) if has_correction(name) else None, quantity.sigma, quantity.status
+        )
         for name, quantity in published_table(group).items()
     ]
 
@@ -125,7 +136,7 @@ def budget_of_combination(
             correction = float(sum(w * t for w, t in zip(combination.weights, single, strict=True) if t is not None))
         elif name in terms:
             correction = float(terms[name])
-        rows.append(BudgetRow(name, _kind(name), correction, sigma, status))
+        rows.append(BudgetRow(name, row_kind(name), correction, sigma, status))
     for name, quantity in terms.items():
         if name.startswith("B_"):
             rows.append(BudgetRow(name, "in field", float(quantity), quantity.sigma, quantity.status))

@@ -11,6 +11,7 @@ from typing import Any, Final, Literal
 from pydantic import Field, field_validator, model_validator
 
 from gminus2.config import StrictModel, parse_config, read_toml
+from gminus2.config.campaign import preset_names
 from gminus2.constants import Status
 from gminus2.errors import ConfigError, nearest
 from gminus2.pipeline.fit_file import PseudoSection
@@ -153,6 +154,23 @@ class Campaign(StrictModel):
     stop: Stop | None = None
     """Stop early, with the reason."""
 
+    @classmethod
+    def example(cls) -> Campaign:
+        """Return the example that ``gminus2 config new analysis`` writes: two datasets of one's own."""
+        entries = (("A", 229081.06, 61791871.2, 900.0), ("B", 229081.40, 61791937.8, 700.0))
+        return cls(
+            dataset=tuple(
+                DatasetEntry(
+                    label=label,
+                    f_a_hz=f_a,
+                    f_p_shielded_hz=f_p,
+                    reference_temperature_c=34.7,
+                    uncertainties_ppb={"omega_a_stat": stat, "C_e": 50.0, "field": 110.0},
+                )
+                for label, f_a, f_p, stat in entries
+            )
+        )
+
     @model_validator(mode="after")
     def _consistent(self) -> Campaign:
         if self.published is not None and self.dataset:
@@ -199,6 +217,8 @@ def load_campaign(name: str) -> tuple[str, Campaign, Path]:
     shipped = shipped_campaigns()
     if name in shipped:
         return name, _parse(tomllib.loads(shipped[name]), f"campaign {name}"), Path.cwd()
+    if name in preset_names():
+        raise _simulated(name)
     path = Path(name)
     if path.suffix != ".toml" and not path.exists():
         raise ConfigError(
@@ -206,7 +226,17 @@ def load_campaign(name: str) -> tuple[str, Campaign, Path]:
             expected="a campaign of the package or a TOML file",
             hint=nearest(name, shipped),
         )
-    return path.stem, _parse(read_toml(path), str(path)), path.resolve().parent
+    raw = read_toml(path)
+    if raw.get("kind") == "simulated":
+        raise _simulated(name)
+    return path.stem, _parse(raw, str(path)), path.resolve().parent
+
+
+def _simulated(name: str) -> ConfigError:
+    return ConfigError(
+        f"'{name}' is a simulated campaign; this command has no stages for it",
+        hint=f"gminus2 simulate {name} makes its histograms, gminus2 fit analyses one",
+    )
 
 
 def _parse(raw: Mapping[str, Any], where: str) -> Campaign:

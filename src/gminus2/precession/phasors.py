@@ -305,6 +305,10 @@ def _partials(
         if multiplicative:
             _add_product(jac, i_phi, ws, _FV, _M, 1.0)
         _emit(jac, need, theta, oscillators, extras, o, 1.0, i_a, i_phi, ws, rows, at)
+    # From here on a factor's row holds signal / factor, one division for all its terms.
+    for f in range(header[4]):
+        for k in range(BLOCK):
+            ws[x0 + f, k] = ws[_SIG, k] / ws[x0 + f, k]
     for j in range(modulations.shape[0]):
         slot, o, h = modulations[j, 0], modulations[j, 1], modulations[j, 2]
         i_a, i_phi = modulations[j, 3], modulations[j, 4]
@@ -312,7 +316,7 @@ def _partials(
         if slot >= 0:
             row = x0 + slot
             for k in range(BLOCK):
-                x = ws[_SIG, k] / ws[row, k]
+                x = ws[row, k]
                 ws[_FU, k] = x * ws[u, k]
                 ws[_FV, k] = x * ws[v, k]
         elif slot == _ASYMMETRY:

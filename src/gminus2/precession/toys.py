@@ -135,9 +135,10 @@ def run_toys(
         raise FitError(f"the parameter '{missing[0]}' has no value", hint="a toy needs the value of every parameter")
     begin = bind(truth, model, settings, start=start).table.start[binding.free]
     chunks = [(i, min(CHUNK, toys - i * CHUNK)) for i in range((toys + CHUNK - 1) // CHUNK)]
+    first = _first_step(binding, begin) if settings.statistic == "poisson" else None
 
     def one(chunk: tuple[int, int]) -> tuple[NDArray[np.float64], ...]:
-        return _chunk(binding, begin, settings, seed, *chunk)
+        return _chunk(binding, begin, first, settings, seed, *chunk)
 
     parts = map_ordered(executor or SerialExecutor(), one, chunks, title="toys", quiet=quiet)
     values, errors, statistic, status = (np.concatenate([part[i] for part in parts]) for i in range(4))
@@ -152,10 +153,41 @@ def run_toys(
     )
 
 
+def _first_step(binding: Binding, begin: NDArray[np.float64]) -> NDArray[np.float64] | None:
+    """Return the matrix S of the scoring step that all toys share: p₁ = p₀ - S (μ - n), shape (p, bins).
+
+    At a common start μ, its derivatives J and the Poisson curvature H = J diag(1/μ) Jᵀ do not depend on the counts, so
+    S = H⁻¹ J diag(1/μ) stands once for all toys. None where H is singular or a bin expects nothing.
+    """
+    mu, jacobian = expectation(begin, binding.problem, binding.program, binding.workspace(), partials=True)
+    used = np.zeros(mu.size, dtype=bool)
+    for low, bins in zip(binding.problem.first, binding.problem.bins, strict=True):
+        used[low : low + bins] = True
+    if not np.all(mu[used] > 0.0):
+        return None
+    weighted = np.divide(jacobian, mu, out=np.zeros_like(jacobian), where=used)
+    curvature = weighted @ jacobian.T
+    scale = np.sqrt(np.diag(curvature))
+    if not np.all(scale > 0.0):
+        return None
+    try:
+        step: NDArray[np.float64] = np.linalg.solve(curvature / np.outer(scale, scale), weighted / scale[:, None])
+    except np.linalg.LinAlgError:
+        return None
+    return step / scale[:, None]
+
+
 def _chunk(
-    binding: Binding, begin: NDArray[np.float64], settings: FitSettings, seed: int, index: int, size: int
+    binding: Binding,
+    begin: NDArray[np.float64],
+    first: NDArray[np.float64] | None,
+    settings: FitSettings,
+    seed: int,
+    index: int,
+    size: int,
 ) -> tuple[NDArray[np.float64], ...]:
     """Generate and fit one chunk of toys."""
+    start_mu, _ = expectation(begin, binding.problem, binding.program, binding.workspace())
     generator = stream(seed, "fit-toys", index)
     workspace = binding.workspace()
     expected = binding.problem.counts
@@ -170,7 +202,7 @@ def _chunk(
         if settings.statistic == "neyman":
             weights = np.divide(1.0, counts, out=np.zeros_like(counts), where=counts > 0)
         problem = binding.problem._replace(counts=counts, weights=weights)
-        p = begin.copy()
+        p = begin.copy() if first is None else begin - first @ (start_mu - counts)
         code, value, _, _ = minimise(
             p, lower, upper, problem, binding.program, workspace, TOLERANCE, settings.max_iterations, covariance
         )

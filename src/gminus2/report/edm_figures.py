@@ -25,7 +25,7 @@ def search_figure(fit: EdmFit, *, injected_e_cm: float | None = None, offset_til
     """
     figure, (left, middle, right) = new_figure(1, 3, size=(12.5, 3.9))
     profile = fit.profile
-    psi = (fit.rate.omega * profile.times_us + fit.rate.phase) % (2.0 * np.pi)
+    psi = (fit.rate.omega * profile.times_us + fit.rate.phase - fit.dilution.rate_phase) % (2.0 * np.pi)
     bins = 16
     edges = np.linspace(0.0, 2.0 * np.pi, bins + 1)
     which = np.digitize(psi, edges) - 1
@@ -55,7 +55,9 @@ def search_figure(fit: EdmFit, *, injected_e_cm: float | None = None, offset_til
         label="rate (scaled)",
     )
     left.set(xlabel=r"g−2 phase $\psi/2\pi$", ylabel="mean vertical angle [µrad]")
-    left.legend(loc="lower left", framealpha=0.9, frameon=True)
+    bottom, top = left.get_ylim()
+    left.set_ylim(bottom - 0.3 * (top - bottom), top)
+    left.legend(loc="lower left", ncols=2, frameon=False)
     momenta = 0.5 * (profile.edges_mev[1:] + profile.edges_mev[:-1]) / 1e3
     widths = 0.5 * np.diff(profile.edges_mev) / 1e3
     shown = fit.bin_tilt + offset_tilt
@@ -71,7 +73,9 @@ def search_figure(fit: EdmFit, *, injected_e_cm: float | None = None, offset_til
     if injected_e_cm is not None:
         middle.axhline(tilt_from_edm(injected_e_cm) * 1e3, color=COLOURS[0], linestyle="--", label="injected")
     middle.set(xlabel="momentum [GeV]", ylabel=r"tilt $\delta$ [mrad]")
-    middle.legend()
+    bottom, top = middle.get_ylim()
+    middle.set_ylim(bottom - 0.2 * (top - bottom), top)
+    middle.legend(loc="lower right", ncols=2, frameon=False)
     right.errorbar(
         momenta,
         fit.dilution.kappa * 1e3,

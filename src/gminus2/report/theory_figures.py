@@ -51,7 +51,7 @@ def contributions_figure(budgets: Sequence[Budget]) -> Figure:
         axis.set_yticks(np.arange(len(names)), names)
         axis.invert_yaxis()
         axis.grid(axis="y", visible=False)
-    right.legend(loc="lower right")
+    left.legend(loc="lower right")
     return figure
 
 
@@ -92,7 +92,7 @@ def history_figure(experiments: Sequence[Experiment], budgets: Sequence[Budget])
     for k, one in enumerate(budgets):
         value = one.value - _OFFSET
         axis.axvspan(value - one.sigma, value + one.sigma, color=COLOURS[k], alpha=0.22, linewidth=0)
-        axis.axvline(value, color=COLOURS[k], label=f"{one.label}: {value:.0f}({one.sigma:.0f})")
+        axis.axvline(value, color=COLOURS[k], label=f"{one.name}: {value:.0f}({one.sigma:.0f})")
     for row, measured in enumerate(ordered):
         world = measured.name.startswith("world")
         axis.errorbar(
@@ -109,7 +109,7 @@ def history_figure(experiments: Sequence[Experiment], budgets: Sequence[Budget])
     axis.invert_yaxis()
     axis.grid(axis="y", visible=False)
     axis.set(xlabel=r"$a_\mu \times 10^{11} - 116\,590\,000$")
-    axis.legend(loc="upper center", bbox_to_anchor=(0.5, 1.13), ncols=len(budgets))
+    axis.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=min(3, len(budgets)))
     return figure
 
 

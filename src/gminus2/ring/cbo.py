@@ -58,6 +58,10 @@ def cbo_curve(moments: FloatArray, optics: LinearOptics, azimuth_point: int = 0)
         return np.asarray(np.convolve(values, kernel, mode="same") / weight)
 
     x, slope = x - slow(x), slope - slow(slope)
+    # The running mean is one-sided at both ends: leave those turns out.
+    edge = 2 * period if x.size > 8 * period else 0
+    inner = slice(edge, x.size - edge)
+    x, slope, time = x[inner], slope[inner], time[inner]
     z = x / math.sqrt(beta) - 1j * (alpha * x / math.sqrt(beta) + math.sqrt(beta) * slope)
     phase = -np.unwrap(np.angle(z))
     turn = 2.0 * math.pi * np.arange(phase.size)

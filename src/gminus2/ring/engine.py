@@ -22,7 +22,8 @@ FloatArray = NDArray[np.float64]
 LOST_AT_COLLIMATOR: Final = 1.0
 LOST_OUTSIDE: Final = 2.0
 
-#: Columns of the moment table: count, then sums over live muons of x, x², y, y² [m], S_s, −S_r, S_y, τ [m], x', y'.
+#: Columns of the moment table: count, then sums over live muons of x, x², y, y² [m], the spin in the plane as cos and
+#: sin of ψ − a b₀ τ, S_y, τ [m], x', y'.
 MOMENTS: Final = 11
 
 #: A muon further out than this at the end of a turn is gone [m]; multipoles would blow up.
@@ -241,7 +242,9 @@ def _collimator(
 
 
 @njit(cache=True, nogil=True)
-def _observe(block: Any, alive: Any, ids: Any, count: int, row: int, observer: int, record: Any, moments: Any) -> None:
+def _observe(
+    block: Any, alive: Any, ids: Any, count: int, row: int, observer: int, record: Any, moments: Any, rate: float
+) -> None:
     recorded = record.shape[2]
     for i in range(count):
         if alive[i] == 0.0:
@@ -259,8 +262,11 @@ def _observe(block: Any, alive: Any, ids: Any, count: int, row: int, observer: i
             m[2] += x * x
             m[3] += y
             m[4] += y * y
-            m[5] += ss
-            m[6] -= sr
+            # In the frame that turns with a e B/m: muons of different momentum pass at different times.
+            turned = rate * block[4 * WIDTH + i]
+            cos, sin = np.cos(turned), np.sin(turned)
+            m[5] += ss * cos - sr * sin
+            m[6] += -sr * cos - ss * sin
             m[7] += block[8 * WIDTH + i]
             m[8] += block[4 * WIDTH + i]
             m[9] += block[WIDTH + i] * block[9 * WIDTH + i]
@@ -405,7 +411,17 @@ def run_blocks(
                             hits,
                         )
                     elif not single:
-                        _observe(block, lives, muons, count, turn - table_turn, which, record, moments)
+                        _observe(
+                            block,
+                            lives,
+                            muons,
+                            count,
+                            turn - table_turn,
+                            which,
+                            record,
+                            moments,
+                            physics.anomaly * physics.b0,
+                        )
                     if single and lives[job] == 0.0:
                         break
                 if single and lives[job] > 0.0:

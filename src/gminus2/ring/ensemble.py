@@ -119,6 +119,10 @@ class StoredBeam:
 
     Attributes
     ----------
+    injection_time_us
+        Effective: the time at azimuth 0 from which the muon's late passages count with its final period. The kick and
+        voltages that still move shift it against the real arrival by up to about a nanosecond per 10⁻³ of momentum,
+        and the spin phase with it, so that every late position and phase is right.
     loss_time_us
         Infinite for a muon that is never lost. Decay is not included: the user draws it from γτ.
     omega_a_shift

@@ -219,7 +219,8 @@ class Tracked:
     record
         (turns, observers, M, 9) for the first M muons: x [m], p_r, y, p_y, τ [m], g, S_r, S_s, S_y; NaN when gone.
     moments
-        (turns, observers, 11) over live muons: count, Σx, Σx², Σy, Σy² [m], ΣS_s, −ΣS_r, ΣS_y, Στ [m], Σx', Σy'.
+        (turns, observers, 11) over live muons: count, Σx, Σx², Σy, Σy² [m], Σ of the spin in the plane as cos and
+        sin of ψ − a e B/m t, ΣS_y, Στ [m], Σx', Σy'.
     """
 
     muons: Muons

@@ -5,7 +5,7 @@ dataset, shuffled, and turned into rows of turns per µs; a fill takes consecuti
 likes better than random access and which uses every muon equally often.
 
 The lattice functions of (time, azimuth) are written as f₀(θ) + Σ_k a_k(t) f_k(θ) by a singular value decomposition; two
-or three terms reproduce a voltage history to better than 1e-6.
+or three terms reproduce a voltage history to about 2e-5.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ ROW: Final = {
 _TIME_STEP_US: Final = 0.5
 _TIME_END_US: Final = 750.0
 _AZIMUTHS: Final = 120
-_MAX_RANK: Final = 4
+_MAX_RANK: Final = 3
 
 
 @dataclass(frozen=True)

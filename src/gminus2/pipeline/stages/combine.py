@@ -18,7 +18,8 @@ from gminus2.measurement.blinding import read_seal
 from gminus2.measurement.budget import budget_of_combination
 from gminus2.measurement.combination import Combination
 from gminus2.measurement.datasets import Dataset, combine_datasets
-from gminus2.measurement.publication import quantity_json, run_checks
+from gminus2.measurement.publication_parts import quantity_json
+from gminus2.measurement.publication_runs import run_checks
 from gminus2.measurement.ratio import FrequencyRatio
 from gminus2.pipeline.campaign import Campaign
 from gminus2.pipeline.code import published_file
