@@ -85,7 +85,9 @@ def test_the_loss_rate_comes_back_from_triples() -> None:
     found = loss_rate(triples, triples, stored, t, efficiency=0.7)
     assert found.rate_per_us == pytest.approx(8e-5, rel=0.03)
     assert found.decay_us == pytest.approx(55.0, rel=0.03)
-    assert found.lost_between(30.0, 100.0) == pytest.approx(8e-5 * 55.0 * (np.exp(-30 / 55) - np.exp(-100 / 55)), rel=0.02)
+    assert found.lost_between(30.0, 100.0) == pytest.approx(
+        8e-5 * 55.0 * (np.exp(-30 / 55) - np.exp(-100 / 55)), rel=0.02
+    )
     with pytest.raises(DataError, match="too few lost muons"):
         loss_rate(1e-4 * triples, triples, stored, t, efficiency=0.7)
 
