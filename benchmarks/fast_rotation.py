@@ -50,7 +50,9 @@ def main() -> None:
         print(f"{name:44s} {best(function):7.3f}", flush=True)
     found = analyse_fast_rotation(histogram)
     truth = one.mean(lambda f: electric_field_ppb(f, optics.alpha_p))
-    print(f"C_e {found.correction.value_ppb:.1f} ppb, truth {truth:.1f} ppb (correlated toy, 0.1 kHz/ns, 1e8 positrons)")
+    print(
+        f"C_e {found.correction.value_ppb:.1f} ppb, truth {truth:.1f} ppb (correlated toy, 0.1 kHz/ns, 1e8 positrons)"
+    )
     if importlib.util.find_spec("gm2fr") is None:
         print("the public peer gm2fr is not installed here: no figure of it from this run")
 

@@ -215,6 +215,7 @@ def test_rows_add_in_quadrature_or_linearly_and_datasets_share_systematics() -> 
     linear = Correction("C_ml", -10.0, {"statistics": 3.0, "a": 1.0, "b": 3.0}, combine="linear")
     assert linear.uncertainty_ppb == pytest.approx(5.0)
     matrix = covariance_of_datasets([quadratic, quadratic])
-    assert matrix[0, 0] == pytest.approx(169.0) and matrix[0, 1] == pytest.approx(160.0)
+    assert matrix[0, 0] == pytest.approx(169.0)
+    assert matrix[0, 1] == pytest.approx(160.0)
     with pytest.raises(DataError, match="no finite"):
         Correction("C_e", float("nan"), {})
