@@ -1,8 +1,9 @@
-"""Electric field and pitch on and off with the same random numbers: does C_e + C_p undo the shift of ω_a?
+"""Electric field and pitch on and off without counting noise: does C_e + C_p undo the shift of ω_a?
 
-Usage: ``python validation/beam_paired.py ON OFF DATASET``, two folders of ``gminus2 simulate`` that differ by
-``--without electric_field --without pitch``. The same five-parameter fit is made of both wiggles; what it leaves out
-(CBO, pileup) is common and cancels in the difference, as does most of the counting noise.
+Usage: ``python validation/beam_paired.py ON OFF CAMPAIGN DATASET``: two folders of ``simulate --mode expected`` that
+differ by ``--without electric_field --without pitch``, and an ``events`` folder of the same campaign, from whose
+histograms the corrections are measured. The same five-parameter fit is made of both rates; what it leaves out (CBO) is
+common and cancels in the difference.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ import numpy as np
 from scipy.optimize import curve_fit
 
 from gminus2.beam.campaign import analyse_dataset
-from gminus2.data.campaign import CampaignDataset
+from gminus2.data.campaign import AXES, CampaignDataset
+from gminus2.simulation.expected import ExpectedRate
 from gminus2.units import omega_reference
 
 
@@ -23,10 +25,10 @@ def wiggle(t: np.ndarray, n: float, tau: float, a: float, r_ppm: float, phi: flo
     return np.asarray(n * np.exp(-t / tau) * (1.0 + a * np.cos(omega_reference * (1.0 + 1e-6 * r_ppm) * t + phi)))
 
 
-def fitted_ppm(dataset: CampaignDataset) -> float:
+def fitted_ppm(rate: ExpectedRate) -> float:
     """Return R of a five-parameter fit of all calorimeters above 1.7 GeV, 30 to 400 µs."""
-    histogram = dataset.above(1700.0, "global")
-    counts, t = histogram.counts.sum(axis=0), histogram.centres_us(0)
+    counts = rate.above(1700.0).sum(axis=0)
+    t = AXES["time_width_us"] * (np.arange(counts.size) + 0.5)
     inside = (t > 30.0) & (t < 400.0)
     counts, t = counts[inside], t[inside]
     start = (counts[:30].mean() * np.exp(30.0 / 64.4), 64.4, 0.36, -90.0, 2.08)
@@ -36,9 +38,10 @@ def fitted_ppm(dataset: CampaignDataset) -> float:
 
 def main() -> None:
     """Print the comparison."""
-    on, off = (CampaignDataset.read(Path(folder) / f"{sys.argv[3]}.h5") for folder in sys.argv[1:3])
+    name = sys.argv[4]
+    on, off = (ExpectedRate.read(Path(folder) / f"{name}-expected.h5") for folder in sys.argv[1:3])
     shift = 1e3 * (fitted_ppm(on) - fitted_ppm(off))
-    analysis = analyse_dataset(on)
+    analysis = analyse_dataset(CampaignDataset.read(Path(sys.argv[3]) / f"{name}.h5"))
     parts = [analysis.corrections[name] for name in ("C_e", "C_p")]
     total = sum(c.value_ppb for c in parts)
     error = np.hypot(*(c.uncertainty_ppb for c in parts))
