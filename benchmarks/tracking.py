@@ -103,7 +103,7 @@ def peers(reference: float) -> None:
         focus = xt.Bend(length=plate, angle=plate * h, k0=h, k1=-n_q * h * h, num_multipole_kicks=4)
         focus.model, focus.integrator = "bend-kick-bend", "uniform"
         drift = xt.Bend(length=gap, angle=gap * h, k0=h)
-        drift.model = "bend-kick-bend"
+        drift.model, drift.integrator, drift.num_multipole_kicks = "bend-kick-bend", "uniform", 1
         for bend in (focus, drift):
             bend.edge_entry_active = bend.edge_exit_active = False
         elements += [focus, drift]

@@ -85,7 +85,9 @@ def test_the_loss_rate_comes_back_from_triples() -> None:
     found = loss_rate(triples, triples, stored, t, efficiency=0.7)
     assert found.rate_per_us == pytest.approx(8e-5, rel=0.03)
     assert found.decay_us == pytest.approx(55.0, rel=0.03)
-    assert found.lost_between(30.0, 100.0) == pytest.approx(8e-5 * 55.0 * (np.exp(-30 / 55) - np.exp(-100 / 55)), rel=0.02)
+    assert found.lost_between(30.0, 100.0) == pytest.approx(
+        8e-5 * 55.0 * (np.exp(-30 / 55) - np.exp(-100 / 55)), rel=0.02
+    )
     with pytest.raises(DataError, match="too few lost muons"):
         loss_rate(1e-4 * triples, triples, stored, t, efficiency=0.7)
 
@@ -213,6 +215,7 @@ def test_rows_add_in_quadrature_or_linearly_and_datasets_share_systematics() -> 
     linear = Correction("C_ml", -10.0, {"statistics": 3.0, "a": 1.0, "b": 3.0}, combine="linear")
     assert linear.uncertainty_ppb == pytest.approx(5.0)
     matrix = covariance_of_datasets([quadratic, quadratic])
-    assert matrix[0, 0] == pytest.approx(169.0) and matrix[0, 1] == pytest.approx(160.0)
+    assert matrix[0, 0] == pytest.approx(169.0)
+    assert matrix[0, 1] == pytest.approx(160.0)
     with pytest.raises(DataError, match="no finite"):
         Correction("C_e", float("nan"), {})

@@ -28,7 +28,8 @@ def test_fast_rotation_of_a_csv_file_gives_c_e_with_rows_and_figures(tmp_path: P
     out = tmp_path / "out"
     found = CliRunner().invoke(main, ["fast-rotation", str(file), "--output", str(out), "--scan-start", "4,12,50"])
     assert found.exit_code == 0, found.output
-    assert "C_e" in found.output and "quad calibration" in found.output
+    assert "C_e" in found.output
+    assert "quad calibration" in found.output
     result = json.loads((out / "fast_rotation.json").read_text())
     truth = toy.mean(lambda f: electric_field_ppb(f, ring_optics(0.108).alpha_p))
     assert result["C_e"]["value_ppb"] == pytest.approx(truth, rel=0.01)
@@ -40,7 +41,8 @@ def test_fast_rotation_of_a_csv_file_gives_c_e_with_rows_and_figures(tmp_path: P
         "field_index",
     }
     assert result["momentum_time_correlation"] == pytest.approx(-0.242, abs=0.02)
-    assert "refused" in result["scan_start"][2] and "C_e_ppb" in result["scan_start"][1]
+    assert "refused" in result["scan_start"][2]
+    assert "C_e_ppb" in result["scan_start"][1]
     for name in ("rotation_signal.png", "momentum.png", "start_scan.png"):
         assert (out / name).stat().st_size > 10_000
 
@@ -51,7 +53,8 @@ def test_a_149_ns_histogram_is_refused_without_a_number(tmp_path: Path) -> None:
     counts = np.rint(1e6 * np.exp(-t / 64_400.0) * (1.0 + 0.37 * np.cos(1.4393e-3 * t)))
     np.savetxt(file, np.c_[t, counts], delimiter=",", header="time [ns],counts", comments="", fmt=["%.4f", "%d"])
     found = CliRunner().invoke(main, ["fast-rotation", str(file), "--output", str(tmp_path / "o")])
-    assert isinstance(found.exception, DataError) and "too coarse" in found.exception.message
+    assert isinstance(found.exception, DataError)
+    assert "too coarse" in found.exception.message
     assert not (tmp_path / "o" / "fast_rotation.json").exists()
 
 
@@ -117,7 +120,8 @@ def test_beam_measures_all_five_corrections_of_a_dataset(tmp_path: Path) -> None
     assert -10.0 < result["C_ml"]["value_ppb"] < 0.0
     parts = result["C_dd"]["parts_ppb"]
     assert parts["momentum_phase"] < 0.0 < parts["momentum_position"]
-    assert (out / "made_phase.png").exists() and (out / "phase_map.png").exists()
+    assert (out / "made_phase.png").exists()
+    assert (out / "phase_map.png").exists()
 
 
 def test_beam_refuses_folders_without_a_campaign(tmp_path: Path) -> None:
