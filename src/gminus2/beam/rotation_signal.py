@@ -135,7 +135,11 @@ def _fit_wiggle(at: FloatArray, y: FloatArray, sigma: FloatArray, where: str) ->
     """
     scale = float(y[:30].mean() * np.exp(at[0, 0] / 64.4)) or 1.0
     best: tuple[float, FloatArray] | None = None
-    for phase in (0.0, 0.5 * np.pi, np.pi, 1.5 * np.pi):
+    # With few counts a fit from a wrong phase ends at A = 0 and still looks good: start from the projected phase.
+    decay = np.exp(-at[0] / 64.4)
+    wave = (y / scale - decay) * np.exp(-1j * 1.4394 * at[0]) * decay / np.maximum(sigma, 1e-12) ** 2
+    projected = float(np.angle(wave.sum()))
+    for phase in (projected, 0.0, 0.5 * np.pi, np.pi, 1.5 * np.pi):
         try:
             values, _ = curve_fit(
                 _wiggle, at, y, p0=(scale, 64.4, 0.35, 1.4394, phase), sigma=sigma, absolute_sigma=True, maxfev=400
