@@ -23,6 +23,7 @@ VERBS: Final[dict[str, tuple[str, str]]] = {
     "freeze": ("gminus2.cli.freeze", "Fix a blinded result so that it may be unblinded."),
     "unblind": ("gminus2.cli.unblind", "Open a frozen result with both keys."),
     "fit": ("gminus2.cli.fit", "Fit the precession of a time histogram."),
+    "omega-a": ("gminus2.cli.omega_a", "omega_a of a campaign: T, A, R, Q, corrections, systematics, scans."),
     "simulate": ("gminus2.cli.simulate", "Simulate a campaign: muons, positrons, detectors, histograms."),
     "reduce": ("gminus2.cli.reduce", "Reduce hits to histograms."),
     "inspect": ("gminus2.cli.inspect", "Show what is in a file, with quick plots."),
