@@ -135,11 +135,7 @@ def _fit_wiggle(at: FloatArray, y: FloatArray, sigma: FloatArray, where: str) ->
     """
     scale = float(y[:30].mean() * np.exp(at[0, 0] / 64.4)) or 1.0
     best: tuple[float, FloatArray] | None = None
-    # With few counts a fit from a wrong phase ends at A = 0 and still looks good: start from the projected phase.
-    decay = np.exp(-at[0] / 64.4)
-    wave = (y / scale - decay) * np.exp(-1j * 1.4394 * at[0]) * decay / np.maximum(sigma, 1e-12) ** 2
-    projected = float(np.angle(wave.sum()))
-    for phase in (projected, 0.0, 0.5 * np.pi, np.pi, 1.5 * np.pi):
+    for phase in (0.0, 0.5 * np.pi, np.pi, 1.5 * np.pi):
         try:
             values, _ = curve_fit(
                 _wiggle, at, y, p0=(scale, 64.4, 0.35, 1.4394, phase), sigma=sigma, absolute_sigma=True, maxfev=400
@@ -217,8 +213,12 @@ def normalise(
         where = f"detector '{histogram.labels[d]}'"
         t = starts[d] + histogram.width_us * (np.arange(size) + 0.5)
         coarse = _per_turn(y, per_turn, turns)
-        centroid = _per_turn(y * (t - t[0]), per_turn, turns) / np.maximum(coarse, 1.0)
-        spread = _per_turn(y * (t - t[0]) ** 2, per_turn, turns) / np.maximum(coarse, 1.0) - centroid**2
+        # A turn without counts has its middle for a centroid; a fraction of a count still has its own.
+        filled = coarse > 1e-6
+        divisor = np.where(filled, coarse, 1.0)
+        middle = histogram.width_us * per_turn * (np.arange(turns) + 0.5)
+        centroid = np.where(filled, _per_turn(y * (t - t[0]), per_turn, turns) / divisor, middle)
+        spread = np.where(filled, _per_turn(y * (t - t[0]) ** 2, per_turn, turns) / divisor - centroid**2, 0.0)
         third = len(coarse) // 3
         flat = coarse[-third:].mean() > 0.5 * coarse[:third].mean() > 0.0 and stop_us - start_us > 60.0
         if flat and y.max() < 100.0 and abs(y.mean() - round(y.mean())) < 0.2:

@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from gminus2.config.base import StrictModel
 
-__all__ = ["BeamSection", "BlindSection", "CombinationSettings", "MeasurementSection", "OmegaASection"]
+__all__ = ["BeamSection", "BlindSection", "CombinationSettings", "MeasurementSection", "OmegaASection", "TeamSection"]
 
 Positive = Annotated[float, Field(gt=0.0)]
 NonNegative = Annotated[float, Field(ge=0.0)]
@@ -44,24 +44,55 @@ class BlindSection(StrictModel):
     """Freeze the blinded result and open it with the keys that lie beside it; off: stop at the blinded result."""
 
 
-class OmegaASection(StrictModel):
-    """The fit of ω_a."""
+class TeamSection(StrictModel):
+    """One analysis of ω_a."""
 
+    name: str = Field(pattern=r"^[A-Za-z0-9_-]+$")
+    """Its name."""
     reconstruction: str = "global"
-    """Reconstruction to take."""
+    """Reconstruction it takes."""
+    method: Literal["T", "A", "R", "Q"] = "T"
+    """How positrons are counted."""
+    pileup: Literal["shadow", "convolution", "none"] = "shadow"
+    """Construction of the pileup spectrum."""
     threshold_mev: Positive = 1700.0
-    """Threshold of the T method [MeV], a multiple of 50."""
-    model: Literal["five", "cbo", "full"] = "cbo"
-    """Fit model (gminus2 fit)."""
-    start_us: NonNegative = 30.1384
+    """Energy threshold of T and R [MeV], a multiple of 50."""
+    gain: bool = True
+    """Correct the gain."""
+    lost_muons: bool = True
+    """Fit the lost muons."""
+    start_us: Positive = 30.0
     """Start of the fit window [µs]."""
     stop_us: Positive = 650.0
-    """Stop of the fit window [µs]."""
+    """Stop of the fit window [µs]; earlier where there are too few counts."""
 
     @model_validator(mode="after")
-    def _window(self) -> OmegaASection:
+    def _window(self) -> TeamSection:
         if self.stop_us <= self.start_us + 100.0:
             raise ValueError("the fit window must be longer than 100 us")
+        return self
+
+
+class OmegaASection(StrictModel):
+    """The analyses of ω_a."""
+
+    systematics: bool = True
+    """Vary every ingredient and take the shifts as uncertainties."""
+    scans: bool = False
+    """Scan start, stop, calorimeters, bunches, seeds."""
+    teams: tuple[TeamSection, ...] = (
+        TeamSection(name="T-global"),
+        TeamSection(name="T-local", reconstruction="local", pileup="convolution"),
+        TeamSection(name="A-global", method="A"),
+        TeamSection(name="A-local", reconstruction="local", method="A", pileup="convolution"),
+    )
+    """The teams; the mean of those with method A is the result (of all where there is none)."""
+
+    @model_validator(mode="after")
+    def _names(self) -> OmegaASection:
+        names = [team.name for team in self.teams]
+        if not names or len(set(names)) != len(names):
+            raise ValueError("there must be at least one team, each with a name of its own")
         return self
 
 

@@ -27,12 +27,13 @@ __all__ = [
     "HistogramSettings",
     "PublishedInputs",
     "Stop",
+    "is_simulated",
     "load_campaign",
     "shipped_campaigns",
 ]
 
 #: What ``gminus2 measure`` runs when nothing is named.
-DEFAULT_CAMPAIGN: Final = "first-look"
+DEFAULT_CAMPAIGN: Final = "demo"
 
 Positive = Field(gt=0)
 
@@ -183,6 +184,16 @@ def shipped_campaigns() -> dict[str, str]:
         if entry.name.endswith(".toml")
     }
     return {name: text for name, text in texts.items() if tomllib.loads(text).get("kind") != "simulated"}
+
+
+def is_simulated(name: str) -> bool:
+    """Return whether a name or file is a simulated campaign; whatever is wrong with it shows when it is loaded."""
+    if name in preset_names():
+        return True
+    path = Path(name)
+    if path.suffix != ".toml" or not path.is_file():
+        return False
+    return read_toml(path).get("kind") == "simulated"
 
 
 def load_campaign(name: str) -> tuple[str, Campaign, Path]:
