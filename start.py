@@ -38,6 +38,7 @@ def environment() -> dict[str, str]:
     env.setdefault("UV_SYSTEM_CERTS", "1")
     env.setdefault("UV_NATIVE_TLS", "1")  # the older name of the same switch
     env.setdefault("MPLBACKEND", "Agg")
+    env.setdefault("OPENBLAS_NUM_THREADS", "1")  # the package threads over chunks; BLAS threads would fight them
     env.setdefault("NUMBA_CACHE_DIR", str(ROOT / ".numba_cache" / kernels()))
     env["VIRTUAL_ENV"] = str(VENV)
     for name, setting in (("UV_DEFAULT_INDEX", "global.index-url"), ("SSL_CERT_FILE", "global.cert")):

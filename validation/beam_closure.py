@@ -2,7 +2,7 @@
 
 Usage: ``python validation/beam_closure.py CAMPAIGN_FOLDER`` (made with ``gminus2 simulate``). The truth is computed
 from the stored beam that the simulation used, not from histograms: C_e and C_p are the muons' own shifts, C_pa follows
-10⁵ muons through the lattice and the phase map, C_ml and C_dd follow their mean phase through losses and decay.
+them through the lattice and the phase map, C_ml and C_dd follow their mean phase through losses and decay.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ import numpy as np
 
 from gminus2.beam.campaign import analyse_dataset
 from gminus2.beam.fit_response import PseudoExperiment
-from gminus2.beam.phase_maps import load_maps
 from gminus2.config.campaign import load_campaign
 from gminus2.constants import MUON_LIFETIME_US
 from gminus2.data.campaign import CampaignDataset
@@ -22,28 +21,17 @@ from gminus2.simulation.beams import stored_beam
 from gminus2.simulation.truth import read_truth
 from gminus2.units import omega_reference
 
-TIMES = np.concatenate([np.arange(30.0, 150.0, 6.0), np.arange(150.0, 640.0, 25.0)])
+sys.path.insert(0, str(Path(__file__).parent))
+from phase_acceptance_presets import phase_acceptance_of
 
 
 def true_corrections(campaign: object, index: int, truth: dict[str, object]) -> dict[str, float]:
     """Return the corrections of a dataset from its muons."""
     config, effects = campaign.datasets[index], campaign.effects  # type: ignore[attr-defined]
     beam = stored_beam(config.beam, effects, seed=campaign.seed, dataset=index)  # type: ignore[attr-defined]
-    phase_map, experiment = load_maps(), PseudoExperiment()
+    experiment = PseudoExperiment()
     count = len(beam)
-    chosen = np.arange(count)
-    generator = np.random.default_rng(1)
-    phasor = np.empty(len(TIMES), dtype=complex)
-    for k, t in enumerate(TIMES):
-        # One CBO period around t, so that fast oscillations average out as they do in the fit.
-        total = 0.0 + 0.0j
-        for offset in np.linspace(0.0, 2.7, 9)[:-1]:
-            state = beam.states(chosen, np.full(count, t + offset) + generator.uniform(0.0, 0.149, count), 1.44)
-            rate = phase_map.rate_at(state.x_mm, state.y_mm) * phase_map.asymmetry_at(state.x_mm, state.y_mm)
-            total += (rate * np.exp(1j * phase_map.phase_at(state.x_mm, state.y_mm))).sum()
-        phasor[k] = total
-    phase = np.unwrap(np.angle(phasor))
-    c_pa = -experiment.shift_ppb(lambda t: -np.interp(t, TIMES, phase - phase[-1]))
+    c_pa, _, _ = phase_acceptance_of(config.beam, effects, campaign.seed, index)  # type: ignore[attr-defined]
 
     gamma = beam.gamma_magic * (1.0 + beam.delta)
     lifetime = gamma * MUON_LIFETIME_US

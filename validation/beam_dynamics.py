@@ -67,8 +67,8 @@ def kick_table() -> None:
         for kick, s in zip(KICKS, scan.summaries, strict=True):
             print(
                 f"  {kick:5.0f} G  stored {100 * s.stored_fraction:4.1f} %  x_e {s.x_e_mean_mm:5.1f} ± "
-                f"{s.x_e_rms_mm:4.1f} mm  C_e {1e9 * s.c_e:4.0f} ± {1e9 * s.c_e_error:2.0f} ppb  CBO {s.cbo_mm:4.1f} mm  "
-                f"corr {s.time_momentum_correlation:+.2f}"
+                f"{s.x_e_rms_mm:4.1f} mm  C_e {1e9 * s.c_e:4.0f} ± {1e9 * s.c_e_error:2.0f} ppb  "
+                f"CBO {s.cbo_mm:4.1f} mm  corr {s.time_momentum_correlation:+.2f}"
             )
 
 
@@ -83,7 +83,8 @@ def run1() -> None:
         c_e, c_p = (float(published(f"{preset.published}.{k}")) for k in ("C_e", "C_p"))
         print(
             f"{name}: {preset.voltage_kv} kV, kick {preset.ring.kicker.peak_gauss:.0f} G, stored "
-            f"{100 * s.stored_fraction:.2f} %, x_e {s.x_e_mean_mm:.1f} ± {s.x_e_rms_mm:.1f} mm, y rms {s.y_rms_mm:.1f} mm"
+            f"{100 * s.stored_fraction:.2f} %, x_e {s.x_e_mean_mm:.1f} ± {s.x_e_rms_mm:.1f} mm, "
+            f"y rms {s.y_rms_mm:.1f} mm"
         )
         print(
             f"   C_e {1e9 * s.c_e:.0f} ± {1e9 * s.c_e_error:.0f} ppb (published {c_e:.0f}), C_p {1e9 * s.c_p:.0f} ppb "
@@ -152,7 +153,8 @@ def losses() -> None:
         left = len(injected.muons)
         for low, high, count in zip(edges[:-1], edges[1:], counts, strict=True):
             print(
-                f"   {low:5.1f}-{high:5.1f} us: {count:5d} lost, {1e6 * count / left / (high - low):8.1f} e-6 per muon and us"
+                f"   {low:5.1f}-{high:5.1f} us: {count:5d} lost, "
+                f"{1e6 * count / left / (high - low):8.1f} e-6 per muon and us"
             )
             left -= count
         bins = np.quantile(injected.muons.delta, np.linspace(0, 1, 7))

@@ -1,6 +1,7 @@
 """One campaign on every executor, with a Dask worker killed in the middle: are the histograms bit-identical?
 
-Prints a digest of all histograms per run. Optional argument: fills per dataset (default 128).
+Prints a digest of all histograms per run. Arguments: fills per dataset (default 128), datasets (default: all four), and
+``dask`` to leave out everything but the serial reference and Dask.
 """
 
 from __future__ import annotations
@@ -63,9 +64,11 @@ def killed_worker(campaign: Campaign, folder: Path) -> str:
     return f"worker {victims[0]} killed: {killed.is_set()}, {run.batches_done} batches"
 
 
-def main(fills: int) -> None:
-    campaign = changed_campaign(load_campaign("demo"), fills=fills).model_copy(update={"fills_per_batch": 32})
-    print(f"demo with {fills} fills per dataset, batches of 32 fills, {os.cpu_count()} processors")
+def main(fills: int, datasets: tuple[str, ...], dask_only: bool) -> None:
+    size = max(16, fills // 64 * 16)
+    campaign = changed_campaign(load_campaign("demo"), fills=fills, datasets=datasets)
+    campaign = campaign.model_copy(update={"fills_per_batch": size})
+    print(f"demo, datasets {' '.join(datasets) or 'a b c d'}, {fills} fills each, batches of {size} fills")
     with tempfile.TemporaryDirectory() as temporary:
         for label, options in (
             ("serial", {"backend": "serial"}),
@@ -74,6 +77,8 @@ def main(fills: int) -> None:
             ("processes, 2 workers", {"backend": "processes", "workers": 2}),
             ("Dask, 2 processes", {"backend": "dask", "workers": 2}),
         ):
+            if dask_only and label not in ("serial", "Dask, 2 processes"):
+                continue
             folder = Path(temporary) / label.replace(" ", "").replace(",", "-")
             began = time.monotonic()
             run = simulate_campaign(campaign, folder, **options)  # type: ignore[arg-type]
@@ -84,4 +89,5 @@ def main(fills: int) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 128)
+    words = [word for word in sys.argv[2:] if word != "dask"]
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 128, tuple(words), "dask" in sys.argv)

@@ -1,6 +1,6 @@
 """EDM closure: an injected 1e-18 e·cm, 50 null toys, the 1/√N law, and false EDMs by radial field and roll.
 
-Run: python validation/edm_closure.py [tracks of the injected sample]
+Run: python validation/edm_closure.py [tracks of the injected sample] [its seed]
 Spins come from tracking through the ring; the dilution from an independent sample with an imposed spin.
 """
 
@@ -32,6 +32,7 @@ from gminus2.edm import (
 def main() -> None:
     """Print the tables."""
     count = int(float(sys.argv[1])) if len(sys.argv) > 1 else 20_000_000
+    seed = int(sys.argv[2]) if len(sys.argv) > 2 else 11
     begin = time.process_time()
     null = spin_library(0.0)
     dilution = calibrate_dilution(null, decays=24_000_000)
@@ -52,7 +53,7 @@ def main() -> None:
         print(f"| {edm:g} | {np.arcsin(measured) * 1e3:.5f} | {tilt_from_edm(edm) * 1e3:.5f} |")
 
     print("\n## Injected 1e-18 e cm")
-    fit = search(spin_library(1e-18), count, 11)
+    fit = search(spin_library(1e-18), count, seed)
     pull = (fit.edm - 1e-18) / fit.edm_sigma
     print("| tracks | d [1e-19 e cm] | σ [1e-19 e cm] | pull | χ²/dof of the momentum bins |")
     print("|---|---|---|---|---|")

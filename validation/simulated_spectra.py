@@ -156,14 +156,7 @@ def main(folder: Path, name: str, slopes: list[tuple[float, float]]) -> None:
     slope = np.degrees(np.unwrap(phases))
     trend = np.polyfit(np.arange(24), slope, 1)
     scatter = np.std(slope - np.polyval(trend, np.arange(24)))
-<<<<<<< HEAD
-    print(
-        f"  CBO phase: {trend[0]:+.2f} deg per calorimeter, scatter {scatter:.1f} deg "
-        "(optics: -15, once around the ring)"
-    )
-=======
     print(f"  CBO phase: {trend[0]:+.2f} deg per calorimeter, scatter {scatter:.1f} deg (optics: -15)")
->>>>>>> sim
 
     fast = dataset.shared["fast_rotation"].sum(axis=0).astype(float)
     one = dataset.shared["fast_rotation"][0][4000:40_000].astype(float)

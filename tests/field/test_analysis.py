@@ -191,7 +191,7 @@ def test_commands_write_results_and_refuse_bad_input(tmp_path: Path) -> None:
     assert "seal opened" in answer.output
     assert read_field_results(out / "field.json")[0].blinded
     names = {path.name for path in out.iterdir()}
-    figures = {"field-1a-azimuth.png", "field-1a-cross-section.png", "field-1a-tracking.png"}
+    figures = {"field-1a-azimuth.png", "field-1a-cross-section.png", "field-1a-tracking.png", "field-1a-feedback.png"}
     assert figures | {"field-transients.png", "field-budget.png", "field-truth.json"} <= names
     truth = read_result(out / "field-truth.json", "field-truth")["datasets"][0]
     # Nothing the analysis wrote tells the sealed factor or the true field.

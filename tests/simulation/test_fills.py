@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 from gminus2.config.campaign import BeamConfig, Effects
+from gminus2.data import make_provenance
 from gminus2.data.hits import HitBlock, unpack_hits
 from gminus2.random import stream
 from gminus2.simulation.beams import lattice_of, stored_beam
@@ -162,3 +164,13 @@ def test_loss_scale_multiplies_the_losses(beam_config: BeamConfig) -> None:
     }
     assert fractions[0.5] == pytest.approx(0.5 * fractions[1.0], rel=0.1)
     assert fractions[3.0] == pytest.approx(3.0 * fractions[1.0], rel=0.1)
+
+
+def test_a_stored_beam_from_a_file_gives_the_same_muons(beam_config: BeamConfig, tmp_path: Path) -> None:
+    beam = stored_beam(beam_config, Effects(), seed=4, dataset=0, count=2000)
+    beam.write(tmp_path / "beam.h5", make_provenance("test"))
+    from_file = beam_config.model_copy(update={"ensemble": "beam.h5", "vertical_mismatch": 0.0})
+    again = stored_beam(from_file, Effects(), seed=99, dataset=3, folder=tmp_path)
+    assert np.array_equal(again.delta, beam.delta)
+    one, two = (make_pool(b, count=500, seed=1, dataset=0, omega_a=1.44) for b in (beam, again))
+    assert np.array_equal(one.rows, two.rows)

@@ -97,7 +97,7 @@ def _response(profile: VerticalProfile, amplitudes: FloatArray, centre: float) -
     return np.stack(columns, axis=1)
 
 
-def unfold_amplitudes(profile: VerticalProfile, *, smoothness: float = 5.0) -> AmplitudeDistribution:
+def unfold_amplitudes(profile: VerticalProfile, *, smoothness: float = 1.0) -> AmplitudeDistribution:
     """Return the amplitude distribution behind a profile by regularised non-negative least squares.
 
     Raises

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from gminus2.data.nmr import FieldData
     from gminus2.field.campaign import FieldAnalysis
     from gminus2.simulation.magnet.truth import FieldTruth
+    from gminus2.simulation.magnet.world import MagnetWorld
 
 __all__ = ["field"]
 
@@ -46,6 +47,7 @@ def field(campaign: Path, workers: int | None, save_data: bool, open_seal: bool,
         azimuth_figure,
         budget_figure,
         cross_section_figure,
+        feedback_figure,
         tracking_figure,
         transient_figure,
     )
@@ -61,11 +63,12 @@ def field(campaign: Path, workers: int | None, save_data: bool, open_seal: bool,
         seed=settings.seed,
     )
     truths: list[FieldTruth] = []
+    worlds: dict[str, MagnetWorld] = {}
     console = printer(quiet)
     simulated = any(d.file is None for d in section.datasets)
     with make_executor("threads", workers) as executor:
         analysis = analyse_campaign(
-            section, _datasets(settings, truths), executor=executor, quiet=quiet, blinded=simulated
+            section, _datasets(settings, truths, worlds), executor=executor, quiet=quiet, blinded=simulated
         )
     write_field_results(output / "field.json", analysis.results, provenance, campaign=settings.name)
     if truths:
@@ -80,6 +83,12 @@ def field(campaign: Path, workers: int | None, save_data: bool, open_seal: bool,
         save_figure(azimuth_figure(analysis.prepared[k]), output / f"{prefix}-azimuth.png")
         save_figure(cross_section_figure(analysis.prepared[k]), output / f"{prefix}-cross-section.png")
         save_figure(tracking_figure(analysis, k), output / f"{prefix}-tracking.png")
+        if result.name in worlds:
+            world = worlds[result.name]
+            loop = feedback_figure(
+                world.fast_t_s, world.free_hz, world.held_hz, f"{result.name}: power-supply feedback"
+            )
+            save_figure(loop, output / f"{prefix}-feedback.png")
     data = analysis.prepared[0].data
     t = section.transients
     transients = transient_figure(data.kicker, data.quads, t.fit_start_us, t.fit_end_us, analysis.results[0])
@@ -106,7 +115,7 @@ def _files(section: FieldSection) -> list[Path]:
     return [path for path in named if path is not None and path.exists()]
 
 
-def _datasets(settings: FieldCampaign, truths: list[FieldTruth]) -> Iterator[FieldData]:
+def _datasets(settings: FieldCampaign, truths: list[FieldTruth], worlds: dict[str, MagnetWorld]) -> Iterator[FieldData]:
     from gminus2.data.nmr import FieldData
     from gminus2.simulation.magnet.dataset import simulate_field_dataset
 
@@ -114,7 +123,9 @@ def _datasets(settings: FieldCampaign, truths: list[FieldTruth]) -> Iterator[Fie
         if dataset.file is not None:
             yield FieldData.read(dataset.file)
             continue
-        data, truth, _ = simulate_field_dataset(settings.field, dataset, seed=settings.seed, index=index)
+        data, truth, worlds[dataset.name] = simulate_field_dataset(
+            settings.field, dataset, seed=settings.seed, index=index
+        )
         truths.append(truth)
         yield data
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from typing import Final
 
@@ -80,6 +81,8 @@ def main(ctx: click.Context, debug: bool) -> None:
 def run() -> None:
     """Run the command line. A user's error is one message on standard error and exit code 2."""
     debug = "--debug" in sys.argv[1:]
+    # Threads run over chunks; threads of BLAS on small matrices would only fight them. Read when NumPy is imported.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     try:
         main(prog_name="gminus2")
     except GMinus2Error as error:

@@ -452,6 +452,14 @@ def _coverage_ppb(gap_deg: float) -> float:
     return 2.0 * max(gap_deg - 0.35, 0.0) / 0.5
 
 
+def _offset_rms(prepared: PreparedDataset) -> dict[str, float]:
+    """Return, by moment, the RMS over stations and pairs of runs of what the synchronisation had to correct [ppb]."""
+    if len(prepared.maps) < 2:
+        return {}
+    rms = np.sqrt((np.diff(prepared.moment_offset_hz, axis=0) ** 2).mean(axis=(0, 1))) / HZ_PER_PPB
+    return dict(zip(TRACKED, rms.tolist(), strict=True))
+
+
 def _details(
     prepared: PreparedDataset, counts: FloatArray, walk: float, rate: float, rate_sigma: float, section: FieldSection
 ) -> dict[str, Any]:
@@ -466,6 +474,7 @@ def _details(
         "walk_ppb_72h": float(np.sqrt(rate * _REFERENCE_S)) / ppb,
         "walk_relative_sigma": 0.5 * rate_sigma,
         "sync_offsets_ppb": (prepared.ring_offsets_hz / ppb).tolist(),
+        "station_offset_rms_ppb": _offset_rms(prepared),
         "sync_noise_ppb": prepared.sync_noise_hz / ppb,
         "dead_probes": list(prepared.grid.dead),
         "bad_fixed_fraction": float(np.mean(prepared.grid.bad_fraction)),

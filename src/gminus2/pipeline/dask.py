@@ -7,6 +7,7 @@ depend only on its task, the result does not change.
 from __future__ import annotations
 
 import importlib
+import logging
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -47,7 +48,7 @@ class DaskExecutor:
                 threads_per_worker=1,
                 processes=True,
                 dashboard_address=None,
-                silence_logs="error",
+                silence_logs=logging.ERROR,
             )
         try:
             self._client = distributed.Client(self._cluster or scheduler, timeout=timeout_s, set_as_default=False)
@@ -77,7 +78,7 @@ class DaskExecutor:
 
     def as_completed(self, futures: Iterable[Future]) -> Iterator[Future]:
         """Yield futures as they finish."""
-        return iter(self._module.as_completed(list(futures)))
+        return iter(self._module.as_completed(list(futures), loop=self._client.loop))
 
     def shutdown(self) -> None:
         """Leave the cluster; end it if it was started here."""

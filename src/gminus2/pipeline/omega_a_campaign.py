@@ -10,7 +10,7 @@ from typing import Any
 from gminus2.data import make_provenance, write_result
 from gminus2.data.campaign import CampaignDataset
 from gminus2.errors import DataError, nearest
-from gminus2.execution import progress
+from gminus2.execution import make_executor, map_ordered, worker_count
 from gminus2.precession.blinding import Blinding
 from gminus2.precession.campaign import DatasetOmegaA, DatasetScans, load_teams, measure_dataset, scan_dataset
 
@@ -76,22 +76,20 @@ def run_campaign(
     """
     teams = load_teams(teams_file)
     paths = find_datasets(campaign, datasets)
-    results: dict[str, dict[str, Any]] = {}
-    written: list[Path] = []
-    with progress("omega_a", len(paths), quiet=quiet) as advance:
-        for path in paths:
-            dataset = CampaignDataset.read(path)
-            found = measure_dataset(dataset, teams, phrase=phrase, systematics=systematics)
-            document = found.to_json()
-            made: DatasetScans | None = None
-            if scans:
-                made = _scans(found, phrase)
-                document["scans"] = made.to_json() if made is not None else {}
-            if draw is not None:
-                written += draw(found, made, output)
-            results[dataset.name] = document
-            del dataset, found
-            advance(1)
+
+    def one(path: Path) -> tuple[str, dict[str, Any], list[Path]]:
+        dataset = CampaignDataset.read(path)
+        found = measure_dataset(dataset, teams, phrase=phrase, systematics=systematics)
+        document = found.to_json()
+        made = _scans(found, phrase) if scans else None
+        if made is not None:
+            document["scans"] = made.to_json()
+        return dataset.name, document, draw(found, made, output) if draw is not None else []
+
+    with make_executor("threads", min(worker_count(), len(paths))) as executor:
+        parts = map_ordered(executor, one, paths, title="omega_a", quiet=quiet)
+    results = {name: document for name, document, _ in parts}
+    written = [path for _, _, files in parts for path in files]
     content = {"campaign": campaign.name, "datasets": results}
     target = output / "omega-a.json"
     config = {"teams": [vars(team) for team in teams], "systematics": systematics}

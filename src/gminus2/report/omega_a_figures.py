@@ -84,7 +84,7 @@ def _residuals(found: DatasetOmegaA, folder: Path) -> Path:
     axes[1].set_ylim(0.0, top)
     axes[1].set_xlabel("frequency [MHz]")
     axes[1].set_ylabel("Fourier amplitude [noise]")
-    axes[1].legend(loc="upper right", ncols=3)
+    axes[1].legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=3)
     path = folder / f"{found.dataset}-residuals.png"
     save_figure(figure, path)
     return path
@@ -96,7 +96,7 @@ def _asymmetry(found: DatasetOmegaA, folder: Path) -> Path:
     figure, axes = new_figure(2, 1, size=(7.0, 5.6), sharex=True)
     axes[0].errorbar(a.energy_mev, a.asymmetry, a.asymmetry_error, fmt="o", ms=3, color=COLOURS[0], label="measured")
     energy = AXES["energy_width_mev"] * (np.arange(a.weight.size) + 0.5)
-    use = (energy > 500.0) & (energy < 3100.0)
+    use = (energy > 1000.0) & (energy < 3100.0)
     axes[0].plot(energy[use], a.weight[use], color=COLOURS[1], label="weight of the A method")
     axes[0].axhline(0.0, color="0.5", lw=0.8)
     axes[0].set_ylabel("asymmetry A(E)")

@@ -64,10 +64,11 @@ def beam_figure(moments: FloatArray, titles: Sequence[str]) -> Figure:
         axes[0].plot(time, x, color=colour, lw=0.8, label=title)
         axes[1].plot(time, width_x, color=colour, lw=0.8, label=f"horizontal, {title}")
         axes[1].plot(time, width_y, color=colour, lw=0.8, ls=":", label=f"vertical, {title}")
-        axes[2].plot(time, np.hypot(table[good, 5], table[good, 6]) / count, color=colour, lw=0.8)
+        length = np.hypot(table[good, 5], table[good, 6]) / count
+        axes[2].plot(time, 1e6 * (length / length[0] - 1.0), color=colour, lw=0.8)
     axes[0].set_ylabel("mean x [mm]")
     axes[1].set_ylabel("rms width [mm]")
-    axes[2].set_ylabel("polarisation (start: 1)")
+    axes[2].set_ylabel("change of polarisation [ppm]")
     axes[2].set_xlabel("time [µs]")
     axes[0].legend(loc="upper right", ncol=3)
     axes[1].set_ylim(0.0, 1.45 * axes[1].get_ylim()[1])

@@ -130,7 +130,9 @@ def beam_figure(dataset: CampaignDataset) -> Figure:
         panel.set_xlabel("nominal time [µs]")
         panel.set_ylabel("⟨x⟩ [mm]")
         panel.set_title(title)
-        panel.legend()
+        low, high = panel.get_ylim()
+        panel.set_ylim(low, high + 0.25 * (high - low))
+        panel.legend(ncols=2, loc="upper left")
     return figure
 
 

@@ -93,7 +93,7 @@ def ring_preset(name: str) -> Preset:
     if name == "repaired":
         history = VoltageHistory((), Scraping(_scraping_fraction(0.12), _SCRAPE_UNTIL_US, 5.0, ("all",), _OUTER))
         field = ElectricField.from_voltage(18.2, geometry, sextupole_switch=_SWITCH, multipoles="all", history=history)
-        ring = Ring(geometry, field, KickerField(230.0, timing_us=_TIMING_US, eddy=EddyTail(-3.0, 50.0)))
+        ring = Ring(geometry, field, KickerField(215.0, timing_us=_TIMING_US, eddy=EddyTail(-3.0, 50.0)))
         return Preset(name, ring, IncomingBeam(), 18.2, None, "experiment.e989.run456.summary")
     drift, volts = _DRIFT[name], _VOLTAGE_KV[name]
     # Two of the four plates of 26° out of 156° carry the slow term: n falls by amplitude/2 · 26/156.

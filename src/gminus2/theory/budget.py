@@ -124,10 +124,11 @@ class Budget:
         """Return the short table: group → (value, uncertainty) [1e-11]."""
         return {name: self.group(name) for name in dict.fromkeys(line.group for line in self.contributions)}
 
-    def as_prediction(self) -> tuple[Prediction, NuisanceVector]:
+    def as_prediction(self, masses: str = "wp20") -> tuple[Prediction, NuisanceVector]:
         """Return the sum of lines on named sources [1e-11]: QED on its inputs, every other line on its own source.
 
-        The source ``m_mu_over_m_e`` is the one on which a measured a_μ depends as well.
+        The source ``m_mu_over_m_e`` is the one on which a measured a_μ depends as well; ``masses`` chooses its value,
+        ``wp20`` or a CODATA year, which must be that of the measured a_μ.
         """
         sources: dict[str, tuple[float, float]] = {}
         gradient: dict[str, float] = {}
@@ -136,7 +137,7 @@ class Budget:
         for line in self.contributions:
             value += line.value
             if line.group == "QED":
-                result = qed_contribution(QEDInputs.choose(self.alpha, self.five_loop))
+                result = qed_contribution(QEDInputs.choose(self.alpha, self.five_loop, masses))
                 gradient |= {name: slope * 1e11 for name, slope in result.prediction.gradient.items()}
                 vector = result.sources
                 # What the published uncertainty holds beyond these inputs stays a source of its own.

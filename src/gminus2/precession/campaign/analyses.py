@@ -10,7 +10,7 @@ from typing import Any, Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from gminus2.data.campaign import CampaignDataset
+from gminus2.data.campaign import AXES, CampaignDataset
 from gminus2.precession.blinding import Blinding
 from gminus2.precession.config import (
     CboTerm,
@@ -143,6 +143,7 @@ class DatasetAnalyser:
         self._raw: dict[str, Array] = {}
         self._pileup: dict[tuple[str, str, bool], tuple[Array, PileupScale]] = {}
         self._asymmetry: dict[str, EnergyAsymmetry] = {}
+        self._nominal: dict[Analysis, tuple[MethodSpectrum, float]] = {}
 
     @cached_property
     def gain(self) -> GainModel | None:
@@ -236,6 +237,27 @@ class DatasetAnalyser:
                 model = model.with_losses(losses)
         return model.fixed(**fixed).started(start)
 
+    def _spectrum(
+        self, analysis: Analysis, variation: Variation, begin: float, stop: float
+    ) -> tuple[MethodSpectrum, float]:
+        """Return what is fitted, and the positrons above 1.7 GeV in the window."""
+        nominal = not (variation.prepare or variation.gain or variation.start_us or variation.stop_us)
+        if nominal and analysis in self._nominal:
+            return self._nominal[analysis]
+        prepared = self.prepared(analysis, variation)
+        spectrum = method_spectrum(
+            prepared,
+            analysis.method,
+            threshold_mev=analysis.threshold_mev,
+            asymmetry=self.asymmetry(analysis) if analysis.method == "A" else None,
+            start_us=begin,
+            stop_us=stop,
+        )
+        positrons = float(prepared.above(1700.0)[round(begin / AXES["time_width_us"]) :].sum())
+        if nominal:
+            self._nominal[analysis] = spectrum, positrons
+        return spectrum, positrons
+
     def measure(
         self,
         analysis: Analysis,
@@ -256,18 +278,7 @@ class DatasetAnalyser:
         variation = variation or Variation()
         begin = analysis.start_us if variation.start_us is None else variation.start_us
         stop = analysis.stop_us if variation.stop_us is None else variation.stop_us
-        prepared = self.prepared(analysis, variation)
-        asymmetry = self.asymmetry(analysis) if analysis.method == "A" else None
-        spectrum = method_spectrum(
-            prepared,
-            analysis.method,
-            threshold_mev=analysis.threshold_mev,
-            asymmetry=asymmetry,
-            start_us=begin,
-            stop_us=stop,
-        )
-        after = prepared.counts[:, round(begin / 0.1492) :]
-        positrons = float(after[round(1700.0 / 50.0) :].sum())
+        spectrum, positrons = self._spectrum(analysis, variation, begin, stop)
         model = self.model(analysis, variation, positrons)
         if start is None:
             start = self._five(spectrum, begin, blinding).values
@@ -275,12 +286,13 @@ class DatasetAnalyser:
         known = {name: value for name, value in start.items() if name in model.parameter_names}
         if analysis.method == "R":
             assert spectrum.ratio is not None
-            # Amplitudes of the ripples that have no value yet start from the fit of the counts.
-            if any(name not in known for name in model.parameter_names):
-                known = {**fit(spectrum.histogram, model, settings, start=known, blinding=blinding).values, **known}
-            if "kappa_loss" in known:
-                # A ratio knows nothing of slow losses: they are taken from the counts.
-                model = model.fixed(kappa_loss=known["kappa_loss"])
+            # A ratio holds little of slow losses and ripples: everything but the wiggle is taken from the counts.
+            counts = fit(spectrum.histogram, model, settings, start=known, blinding=blinding)
+            kept = {
+                name: p.value for name, p in counts.parameters.items() if name not in ("N0", "tau", "A", "R", "phi")
+            }
+            model = model.fixed(**kept)
+            known = {name: counts.value(name) for name in ("A", "R", "phi")}
             return Measured(
                 analysis,
                 variation.name,

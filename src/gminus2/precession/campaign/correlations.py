@@ -18,7 +18,7 @@ from gminus2.data.campaign import AXES
 from gminus2.precession.campaign.analyses import Measured
 from gminus2.units import omega_reference, ppm
 
-__all__ = ["Influence", "influence", "statistical_covariance"]
+__all__ = ["Influence", "energy_scale", "influence", "statistical_covariance"]
 
 Array = NDArray[np.float64]
 _WIDTH: Final = AXES["time_width_us"]
@@ -105,8 +105,31 @@ def influence(measured: Measured, settings: dict[str, Any], hidden_ppm: float = 
     return Influence(measured.spectrum.weights, mean, square)
 
 
+def energy_scale(measured_above: Array, reference_above: Array, threshold_mev: float = 1700.0) -> float:
+    """Return the factor between the energies of two reconstructions of the same hits.
+
+    Parameters
+    ----------
+    measured_above, reference_above
+        Clusters by energy in 10 MeV; the factor makes as many lie above the threshold, shape (800,).
+    """
+    width = AXES["spectrum_width_mev"]
+    edges = width * np.arange(measured_above.size + 1)
+    above = [np.concatenate([np.cumsum(v[::-1])[::-1], [0.0]]) for v in (measured_above, reference_above)]
+    wanted = float(np.interp(threshold_mev, edges, above[1]))
+    found = float(np.interp(-wanted, -above[0], edges))
+    return found / threshold_mev
+
+
 def statistical_covariance(
-    influences: list[Influence], counts: Array, same_sets: NDArray[np.bool_], errors: Array
+    influences: list[Influence],
+    counts: Array,
+    errors: Array,
+    *,
+    scales: Array,
+    excess: Array,
+    construction: list[tuple[str, str]],
+    split: list[str],
 ) -> Array:
     """Return the covariance of the analyses [ppm²], its diagonal the squared errors of the fits.
 
@@ -114,25 +137,44 @@ def statistical_covariance(
     ----------
     counts
         Positrons by (energy, time), shape (128, 4700).
-    same_sets
-        Whether two analyses share their random sets, shape (n, n).
     errors
-        Statistical errors of the fits, shape (n,): the correlations are scaled with them.
+        Statistical errors of the fits, shape (n,).
+    scales
+        Energy scale of each analysis' reconstruction relative to that of ``counts``, shape (n,).
+    excess
+        What pileup adds to the variance, relative, shape (n,); common to analyses with one ``construction``.
+    construction
+        (reconstruction, pileup) of each analysis.
+    split
+        Name of the random sets each analysis uses, empty where none.
     """
     n = len(influences)
-    positive = np.maximum(counts, 0.0)
+    size = counts.shape[0]
+    fine = 10
+    positive = np.repeat(np.maximum(counts, 0.0), fine, axis=0) / fine
+    energy = (np.arange(size * fine) + 0.5) / fine
+    weights = []
+    for i, one in enumerate(influences):
+        steps = set(np.unique(one.weights)) <= {0.0, 1.0}
+        at = energy * scales[i]
+        cell = np.clip(at.astype(int), 0, size - 1)
+        weights.append(one.weights[cell] if steps else np.interp(at, np.arange(size) + 0.5, one.weights))
     raw = np.zeros((n, n))
     for i, first in enumerate(influences):
         for j, second in enumerate(influences[: i + 1]):
-            by_time = (first.weights * second.weights) @ positive
             product = first.mean * second.mean
-            if same_sets[i, j]:
+            if split[i] and split[i] == split[j]:
                 # Both average over the same choice: the spread of the choice is common.
-                spread = np.sqrt(
+                product = product + np.sqrt(
                     np.maximum(first.square - first.mean**2, 0.0) * np.maximum(second.square - second.mean**2, 0.0)
                 )
-                product = product + spread
-            raw[i, j] = raw[j, i] = float(by_time @ product)
+            used = np.flatnonzero(product)
+            value = 0.0
+            if used.size:
+                inside = slice(int(used[0]), int(used[-1]) + 1)
+                value = float((weights[i] * weights[j]) @ (positive[:, inside] @ product[inside]))
+            common = construction[i] == construction[j]
+            raw[i, j] = raw[j, i] = value * (1.0 + (math.sqrt(excess[i] * excess[j]) if common else 0.0))
     sigma = np.sqrt(np.diag(raw))
     correlation = raw / np.outer(sigma, sigma)
     result: Array = correlation * np.outer(errors, errors)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from gminus2.data.campaign import CampaignDataset
 from gminus2.precession.blinding import Blinding
 from gminus2.precession.campaign.analyses import Analysis, DatasetAnalyser, Measured
-from gminus2.precession.campaign.correlations import influence, statistical_covariance
+from gminus2.precession.campaign.correlations import energy_scale, influence, statistical_covariance
 from gminus2.precession.campaign.systematics import Systematic, systematic_shifts
 from gminus2.precession.campaign.teams import DEFAULT_TEAMS
 from gminus2.units import omega_reference
@@ -206,10 +206,19 @@ def measure_dataset(
     influences = [
         influence(m, dataset.settings["reduction"], _hidden(b)) for m, b in zip(measured, blinds, strict=True)
     ]
-    is_ratio = np.array([a.method == "R" for a in analyses])
-    same = np.logical_and.outer(is_ratio, is_ratio)
-    positrons = analyser.raw(analyses[0].reconstruction)
-    stat = 1e6 * statistical_covariance(influences, positrons, same, errors)
+    reference = analyses[0].reconstruction
+    spectra = {r: dataset.reconstruction(r)["spectrum"].sum(axis=0) for r in {a.reconstruction for a in analyses}}
+    scale = {name: energy_scale(found, spectra[reference]) for name, found in spectra.items()}
+    stat = 1e6 * statistical_covariance(
+        influences,
+        analyser.raw(reference),
+        errors,
+        scales=np.array([scale[a.reconstruction] for a in analyses]),
+        # Pileup falls with the square of the rate, so a quarter of its effect at 30 µs counts for the frequency.
+        excess=np.array([0.25 * (m.spectrum.variance_factor - 1.0) for m in measured]),
+        construction=[(a.reconstruction, a.pileup) for a in analyses],
+        split=["stored" if a.method == "R" else "" for a in analyses],
+    )
     rows, syst = (
         systematic_shifts(analyser, list(zip(measured, blinds, strict=True))) if systematics else ([], 0 * stat)
     )

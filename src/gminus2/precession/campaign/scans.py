@@ -23,6 +23,7 @@ from gminus2.precession.ratio import ratio_of_copies
 from gminus2.precession.scans import scan_window
 from gminus2.precession.settings import FitSettings
 from gminus2.random import stream
+from gminus2.units import omega_reference
 
 __all__ = ["DatasetScans", "Scan", "scan_dataset"]
 
@@ -215,7 +216,7 @@ def _bins(analyser: DatasetAnalyser, nominal: Measured, model: Model, blinding: 
     fine = analyser.dataset.reconstruction(nominal.analysis.reconstruction)["fine"]
     counts = fine[round(nominal.analysis.threshold_mev / 100.0) :].sum(axis=0, dtype=np.float64)
     step = _WIDTH / AXES["fine_per_time"]
-    x, r, error = [], [], []
+    x, r, error, widths = [], [], [], []
     for width, edge in ((8, 0), (8, 2), (8, 4), (8, 6), (4, 0), (6, 0), (7, 0), (9, 0), (12, 0)):
         n = (counts.size - edge) // width
         grouped = counts[edge : edge + n * width].reshape(n, width).sum(axis=1)
@@ -223,6 +224,7 @@ def _bins(analyser: DatasetAnalyser, nominal: Measured, model: Model, blinding: 
         start = {**nominal.fit.values, "N0": nominal.fit.value("N0") * width / 8.0}
         found = fit(histogram, model, FitSettings(window_us=nominal.fit.window_us), start=start, blinding=blinding)
         x.append(width + 0.1 * edge)
+        widths.append(width * step)
         r.append(found.value("R"))
         error.append(found.error("R"))
     values, errors = np.array(r), np.array(error)
@@ -232,10 +234,21 @@ def _bins(analyser: DatasetAnalyser, nominal: Measured, model: Model, blinding: 
         np.array(x),
         values,
         errors,
-        np.full(values.size, 0.03 * errors[0]),
+        _bin_band(np.array(widths), float(errors[0])),
         float(values[0]),
         {},
     )
+
+
+def _bin_band(width_us: Array, error_ppm: float) -> Array:
+    """Return the allowed difference to the first binning.
+
+    Bins of width Δ lose (ωΔ)²/12 of the information, and two binnings lose different positrons' share of it.
+    """
+    lost = (omega_reference * width_us) ** 2 / 12.0
+    result: Array = error_ppm * np.sqrt(lost + lost[0])
+    result[0] = 0.0
+    return result
 
 
 def scan_dataset(
@@ -301,19 +314,12 @@ def scan_dataset(
         r.append(m.r_ppm)
         error.append(m.error_ppm)
     errors = np.array(error)
-    best = nominal.error_ppm
-    keep(
-        Scan(
-            "threshold",
-            "energy threshold [MeV]",
-            np.array(x),
-            np.array(r),
-            errors,
-            np.sqrt(np.abs(errors**2 - best**2)),
-            nominal.r_ppm,
-            {},
-        )
-    )
+    counts = np.array([prepared.above(value)[round(30.0 / _WIDTH) :].sum() for value in x])
+    best, own = nominal.error_ppm, prepared.above(analysis.threshold_mev)[round(30.0 / _WIDTH) :].sum()
+    # One threshold counts a part of what the other counts: ρ = √(fewer/more).
+    rho = np.sqrt(np.minimum(counts, own) / np.maximum(counts, own))
+    allowed = np.sqrt(np.maximum(errors**2 + best**2 - 2.0 * rho * errors * best, 0.0))
+    keep(Scan("threshold", "energy threshold [MeV]", np.array(x), np.array(r), errors, allowed, nominal.r_ppm, {}))
     x, r, error, chi2 = [], [], [], []
     for factor in (0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5):
         changed = Variation(name="pileup scan", prepare={"pileup_factor": factor})

@@ -104,10 +104,10 @@ def sag_shape(flow_gev: Array, recovery_us: float) -> Array:
     """Return ∫ flow(t') e^(-(t-t')/recovery) dt' before each bin's middle, per fill [GeV], shape (24, times)."""
     keep = math.exp(-_WIDTH / recovery_us)
     memory = lfilter([1.0], [1.0, -keep], flow_gev, axis=1)
-    # What came in this bin counts half; what came before decays to the middle of the bin.
+    # What came in this bin counts half; a bin before decays from its middle to the middle of this one.
     earlier = np.zeros_like(memory)
     earlier[:, 1:] = memory[:, :-1]
-    result: Array = earlier * math.sqrt(keep) + 0.5 * flow_gev
+    result: Array = earlier * keep + 0.5 * flow_gev
     return result
 
 

@@ -23,6 +23,7 @@ from gminus2.precession.methods.asymmetry import EnergyAsymmetry
 from gminus2.precession.methods.prepared import Prepared, separation_us
 from gminus2.precession.ratio import RatioSeries, ratio_of_copies
 from gminus2.precession.settings import FitSettings
+from gminus2.units import omega_reference
 
 __all__ = ["Method", "MethodSpectrum", "method_spectrum", "usable_stop"]
 
@@ -207,6 +208,17 @@ def _set_shares(dataset_settings: Any) -> tuple[tuple[float, float, float], floa
     return (up / total, down / total, 2.0 / total), half, float(s["lifetime_us"])
 
 
+def _smooth_ratio_variance(series: RatioSeries, total: Array) -> Array:
+    """Return (1 - r²)/(U + V), r a linear wiggle fit at ω_ref: an observed r near ±1 would get all the weight."""
+    angle = omega_reference * series.centres_us
+    good = np.isfinite(series.covariance) & (total > 0)
+    basis = np.stack([np.cos(angle), np.sin(angle)])
+    weight = np.where(good, total, 0.0)
+    found = np.linalg.solve((basis * weight) @ basis.T, (basis * weight) @ series.values)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(good, (1.0 - np.minimum((found @ basis) ** 2, 0.99)) / total, np.inf)
+
+
 def _ratio(prepared: Prepared, threshold_mev: float, stop_us: float, factor: float) -> RatioSeries:
     """Return the ratio from the four random sets, each with its expected share of the pileup subtracted.
 
@@ -239,7 +251,7 @@ def _ratio(prepared: Prepared, threshold_mev: float, stop_us: float, factor: flo
         series.label,
         series.centres_us,
         series.values,
-        series.covariance * factor,
+        _smooth_ratio_variance(series, (u + v)[:n_stop]) * factor,
         series.shift_us,
         series.lifetime_us,
         series.width_us,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Final
 
 import numpy as np
@@ -111,7 +112,7 @@ def simulate_trolley_run(
     if section.trolley.fid_level:
         silent = np.zeros(recorded.shape, dtype=bool)
         silent[rows, columns] = True
-        table, kind = _envelopes(world, path, record)
+        table, kind = _class_table(), _classes(world, path)
         source = SimulatedFids(record, table, recorded.ravel(), kind, silent.ravel(), seed, key)
         return TrolleyFids(path.time_s, azimuth, temperature, source)
     tau = np.arange(60e-6, record.t2_ms * 1e-3, 1 / record.fs_hz)
@@ -128,12 +129,18 @@ def simulate_trolley_run(
     return TrolleyRun(path.time_s, azimuth, temperature, f, sigma, good)
 
 
-def _envelopes(world: MagnetWorld, path: TrolleyPath, record: RecordFormat) -> tuple[EnvelopeTable, NDArray[Any]]:
-    """Return envelopes for classes of local gradient along the sample, and the class of every FID."""
+@cache
+def _class_table() -> EnvelopeTable:
+    """Return the trolley's envelopes for all classes of local gradient and curvature along the sample."""
+    gradients, curvatures = np.meshgrid(_GRADIENTS, _CURVATURES, indexing="ij")
+    sample = probe_sample("trolley", slices=81)
+    return envelope_table(record_format("trolley"), sample, gradients.ravel(), curvatures.ravel())
+
+
+def _classes(world: MagnetWorld, path: TrolleyPath) -> NDArray[Any]:
+    """Return the class of every FID of a run."""
     first, second = world.dipole_derivatives(path.azimuth_deg)
     # A reflected sample has the same envelope: only the size of the gradient counts.
     row = np.abs(np.abs(first)[:, None] - _GRADIENTS).argmin(axis=1)
     column = np.abs(second[:, None] - _CURVATURES).argmin(axis=1)
-    gradients, curvatures = np.meshgrid(_GRADIENTS, _CURVATURES, indexing="ij")
-    table = envelope_table(record, probe_sample("trolley"), gradients.ravel(), curvatures.ravel())
-    return table, np.repeat(row * len(_CURVATURES) + column, N_TROLLEY_PROBES)
+    return np.asarray(np.repeat(row * len(_CURVATURES) + column, N_TROLLEY_PROBES))

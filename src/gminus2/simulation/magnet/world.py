@@ -52,8 +52,8 @@ class MagnetWorld:
         u, shape (n_slow, 72, 5).
     fast_t_s, fast_hz
         Cadence of the loop and the ring-wide fast dipole d.
-    free_hz
-        What the fast dipole would be without the loop (for figures).
+    free_hz, held_hz
+        Change of the dipole as the fixed probes see it, without and with the loop (for figures and tests).
     """
 
     duration_s: float
@@ -66,6 +66,7 @@ class MagnetWorld:
     fast_t_s: FloatArray
     fast_hz: FloatArray
     free_hz: FloatArray
+    held_hz: FloatArray
 
     def static(self, azimuth_deg: FloatArray) -> FloatArray:
         """Return S, shape (n, 9)."""
@@ -208,6 +209,7 @@ def make_world(
     seen += np.einsum("tsi,si->t", walk, weights)
     free = fast + np.interp(fast_t, slow_t, seen)
     noise = rng.normal(size=len(fast_t)) * world.fixed_noise_ppb * HZ_PER_PPB / np.sqrt(N_FIXED_PROBES)
-    control = run_feedback(free - free[0], noise, section.feedback)
+    free -= free[0]
+    control = run_feedback(free, noise, section.feedback)
     mean, cos, sin = _static(section, dataset, seed)
-    return MagnetWorld(duration_s, mean, cos, sin, slow_t, drift, walk, fast_t, fast + control, free)
+    return MagnetWorld(duration_s, mean, cos, sin, slow_t, drift, walk, fast_t, fast + control, free, free + control)
