@@ -219,7 +219,7 @@ def load_campaign(name: str) -> tuple[str, Campaign, Path]:
         raise ConfigError(
             f"no campaign '{name}'",
             expected="a campaign of the package or a TOML file",
-            hint=nearest(name, shipped),
+            hint=nearest(name, [*shipped, *preset_names()]),
         )
     raw = read_toml(path)
     if raw.get("kind") == "simulated":

@@ -204,7 +204,9 @@ def _write_blinded(document: dict[str, Any], folder: Path) -> None:
 def _changes(earlier: dict[str, Any], now: dict[str, Any]) -> str:
     keys = {step["name"]: step["key"] for step in earlier["steps"]}
     changed = [step["name"] for step in now["steps"] if keys.get(step["name"]) != step["key"]]
-    return "measured again after a change of campaign or code; first step that differs: " + (changed or ["none"])[0]
+    return "measured again after a change of campaign or code; first step that differs: " + str(
+        (changed or ["none"])[0]
+    )
 
 
 # The open result ------------------------------------------------------------------------------------------------------
