@@ -29,10 +29,9 @@ _STAGE_CAPTIONS: Final[Mapping[str, str]] = {
     "wiggle": "Counts and fit of the first analysis, folded every 100 µs.",
     "residuals": "Fourier amplitude of the residuals, five parameters and full model.",
     "pileup": "Energy spectrum and the pileup subtracted from it.",
-    "comparison": "The analyses of ω_a relative to each other.",
+    "methods": "The analyses of ω_a relative to each other, with what their correlation allows.",
     "asymmetry": "Asymmetry and phase against energy.",
     "scans": "Scans of the fit.",
-    "corrections": "Beam-dynamics corrections and their uncertainties.",
     "phase_map": "Detected phase against the decay position.",
     "rotation_signal": "Fast rotation: counts divided by decay and wiggle.",
     "momentum": "Revolution frequency, radius, and their density with the injection time.",
@@ -165,6 +164,8 @@ def _packed(packed: Mapping[str, Mapping[str, bytes]], stage: str) -> tuple[Inli
             continue
         dataset = key.removeprefix(stage).removeprefix("-")
         for name, png in images.items():
+            if name == "corrections":  # one dataset's numbers, which stand in the table
+                continue
             if dataset and dataset != next(iter(packed_datasets(packed, stage))) and not _per_dataset(name):
                 continue
             found.append(_image(png, _caption(name), dataset))
@@ -178,7 +179,7 @@ def packed_datasets(packed: Mapping[str, Mapping[str, bytes]], stage: str) -> li
 
 def _per_dataset(name: str) -> bool:
     """Return whether a figure is shown for every dataset; the others stand for all with the first one."""
-    return name.endswith(("corrections", "wiggle"))
+    return name.endswith("wiggle")
 
 
 def _caption(name: str) -> str:
