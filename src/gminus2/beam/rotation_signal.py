@@ -213,8 +213,12 @@ def normalise(
         where = f"detector '{histogram.labels[d]}'"
         t = starts[d] + histogram.width_us * (np.arange(size) + 0.5)
         coarse = _per_turn(y, per_turn, turns)
-        centroid = _per_turn(y * (t - t[0]), per_turn, turns) / np.maximum(coarse, 1.0)
-        spread = _per_turn(y * (t - t[0]) ** 2, per_turn, turns) / np.maximum(coarse, 1.0) - centroid**2
+        # A turn without counts has its middle for a centroid; a fraction of a count still has its own.
+        filled = coarse > 1e-6
+        divisor = np.where(filled, coarse, 1.0)
+        middle = histogram.width_us * per_turn * (np.arange(turns) + 0.5)
+        centroid = np.where(filled, _per_turn(y * (t - t[0]), per_turn, turns) / divisor, middle)
+        spread = np.where(filled, _per_turn(y * (t - t[0]) ** 2, per_turn, turns) / divisor - centroid**2, 0.0)
         third = len(coarse) // 3
         flat = coarse[-third:].mean() > 0.5 * coarse[:third].mean() > 0.0 and stop_us - start_us > 60.0
         if flat and y.max() < 100.0 and abs(y.mean() - round(y.mean())) < 0.2:

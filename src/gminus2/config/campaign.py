@@ -10,6 +10,8 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from gminus2.config.base import StrictModel, parse_config, read_toml
+from gminus2.config.field import FieldSection
+from gminus2.config.measurement import MeasurementSection
 from gminus2.constants import F_CYCLOTRON_MHZ
 from gminus2.errors import ConfigError, nearest
 
@@ -384,6 +386,10 @@ class Campaign(StrictModel):
     """Datasets to run; none: all. The others keep their place, so that random numbers do not move."""
     datasets: tuple[DatasetConfig, ...] = (DatasetConfig(name="a"),)
     """The datasets."""
+    field: FieldSection | None = None
+    """The magnet, its probes and their analysis, for gminus2 measure; its datasets are those above."""
+    measurement: MeasurementSection = MeasurementSection()
+    """How gminus2 measure takes the campaign to a_mu."""
 
     @model_validator(mode="after")
     def _datasets(self) -> Campaign:
@@ -398,7 +404,15 @@ class Campaign(StrictModel):
         unknown = [name for name in self.only if name not in names]
         if unknown:
             raise ValueError(f"'only' names a dataset that is not there: {', '.join(unknown)}")
+        if self.field is not None and [d.name for d in self.field.datasets] != names:
+            raise ValueError(
+                f"the datasets of [field] must be those of the campaign in the same order: {', '.join(names)}"
+            )
         return self
+
+    def simulated_part(self) -> Campaign:
+        """Return the campaign without what the muons and detectors do not depend on: field analysis, measurement."""
+        return self.model_copy(update={"field": None, "measurement": MeasurementSection()})
 
     def selected(self) -> list[int]:
         """Return the indices of the datasets to run."""

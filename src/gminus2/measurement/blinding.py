@@ -42,10 +42,12 @@ __all__ = [
     "HiddenOffsets",
     "Holder",
     "Seal",
+    "lock_record",
     "make_seal",
     "open_seal",
     "read_seal",
     "unblinding_factor",
+    "unlock_record",
     "write_seal",
 ]
 
@@ -225,6 +227,41 @@ def open_seal(seal: Seal, passphrases: Mapping[str, str]) -> HiddenOffsets:
     BlindingError
         A key is missing or wrong, or the seal was changed after it was made.
     """
+    secret = json.loads(_opened(seal, passphrases)[1])
+    return HiddenOffsets(clock=float(secret["clock"]), field=float(secret["field"]))
+
+
+def lock_record(seal: Seal, passphrases: Mapping[str, str], record: bytes) -> bytes:
+    """Encrypt a record (the truth of a simulated campaign) so that it opens with both keys of a seal only.
+
+    The same record gives the same bytes: the nonce is a keyed hash of it, so that it repeats only with its content.
+    """
+    key = _record_key(seal, passphrases)
+    nonce = hmac.digest(key, b"nonce" + record, "sha256")[:12]
+    return nonce + AESGCM(key).encrypt(nonce, record, seal.digest().encode())
+
+
+def unlock_record(seal: Seal, passphrases: Mapping[str, str], locked: bytes) -> bytes:
+    """Return what :func:`lock_record` encrypted.
+
+    Raises
+    ------
+    BlindingError
+        A key is missing or wrong, or the record was changed or belongs to another seal.
+    """
+    key = _record_key(seal, passphrases)
+    try:
+        return AESGCM(key).decrypt(locked[:12], locked[12:], seal.digest().encode())
+    except (InvalidTag, ValueError):
+        raise BlindingError("the locked record was changed, or belongs to another seal") from None
+
+
+def _record_key(seal: Seal, passphrases: Mapping[str, str]) -> bytes:
+    return hmac.digest(_opened(seal, passphrases)[0], b"record of the truth", "sha256")
+
+
+def _opened(seal: Seal, passphrases: Mapping[str, str]) -> tuple[bytes, bytes]:
+    """Return the key of the payload and the payload."""
     missing = [holder.name for holder in seal.holders if not passphrases.get(holder.name)]
     if missing:
         raise BlindingError(
@@ -250,8 +287,7 @@ def open_seal(seal: Seal, passphrases: Mapping[str, str]) -> HiddenOffsets:
         raise BlindingError("the sealed content does not match its keys: the seal was changed") from None
     if not hmac.compare_digest(hashlib.sha256(payload).hexdigest(), seal.commitment):
         raise BlindingError("the sealed content does not match its commitment")
-    secret = json.loads(payload)
-    return HiddenOffsets(clock=float(secret["clock"]), field=float(secret["field"]))
+    return whole, payload
 
 
 def write_seal(path: Path, seal: Seal) -> None:

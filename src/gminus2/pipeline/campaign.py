@@ -12,6 +12,7 @@ from pydantic import Field, field_validator, model_validator
 
 from gminus2.config import StrictModel, parse_config, read_toml
 from gminus2.config.campaign import preset_names
+from gminus2.config.measurement import CombinationSettings
 from gminus2.constants import Status
 from gminus2.errors import ConfigError, nearest
 from gminus2.pipeline.fit_file import PseudoSection
@@ -26,12 +27,13 @@ __all__ = [
     "HistogramSettings",
     "PublishedInputs",
     "Stop",
+    "is_simulated",
     "load_campaign",
     "shipped_campaigns",
 ]
 
 #: What ``gminus2 measure`` runs when nothing is named.
-DEFAULT_CAMPAIGN: Final = "first-look"
+DEFAULT_CAMPAIGN: Final = "demo"
 
 Positive = Field(gt=0)
 
@@ -69,23 +71,6 @@ class DatasetEntry(StrictModel):
         if any(sigma < 0 for sigma in value.values()):
             raise ValueError("an uncertainty must not be negative")
         return value
-
-
-class CombinationSettings(StrictModel):
-    """How datasets are averaged and turned into a_μ."""
-
-    correlation: Literal["systematics-correlated", "transients-common", "statistics-only", "uncorrelated"] = (
-        "systematics-correlated"
-    )
-    """Correlation between datasets."""
-    correlations: dict[str, float] = Field(default_factory=dict)
-    """Source name → correlation between datasets (0 to 1), over the model above."""
-    codata: Literal[2014, 2018, 2022] = 2018
-    """CODATA adjustment of the external constants."""
-    route: Literal["hydrogen", "bohr"] = "hydrogen"
-    """Constants used: hydrogen (μ_e(H)/μ'_p, m_μ/m_e, g_e) or bohr (μ'_p/μ_B, m_μ/m_e, at 25 °C)."""
-    standard_model: Literal["wp20", "wp25"] = "wp25"
-    """Standard-Model value to compare with."""
 
 
 class HistogramSettings(StrictModel):
@@ -201,6 +186,16 @@ def shipped_campaigns() -> dict[str, str]:
     return {name: text for name, text in texts.items() if tomllib.loads(text).get("kind") != "simulated"}
 
 
+def is_simulated(name: str) -> bool:
+    """Return whether a name or file is a simulated campaign; whatever is wrong with it shows when it is loaded."""
+    if name in preset_names():
+        return True
+    path = Path(name)
+    if path.suffix != ".toml" or not path.is_file():
+        return False
+    return read_toml(path).get("kind") == "simulated"
+
+
 def load_campaign(name: str) -> tuple[str, Campaign, Path]:
     """Return name, campaign and the folder its paths are relative to.
 
@@ -224,7 +219,7 @@ def load_campaign(name: str) -> tuple[str, Campaign, Path]:
         raise ConfigError(
             f"no campaign '{name}'",
             expected="a campaign of the package or a TOML file",
-            hint=nearest(name, shipped),
+            hint=nearest(name, [*shipped, *preset_names()]),
         )
     raw = read_toml(path)
     if raw.get("kind") == "simulated":

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import gminus2
 
-__all__ = ["code_digest", "published_file"]
+__all__ = ["code_digest", "figures_digest", "published_file"]
 
 #: Rooms that only show results: a change there redoes nothing.
 _SHOWING = frozenset({"cli", "report"})
@@ -28,6 +28,16 @@ def code_digest() -> str:
         relative = path.relative_to(root)
         if relative.parts[0] not in _SHOWING:
             digest.update(relative.as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()
+
+
+@cache
+def figures_digest() -> str:
+    """Return the SHA-256 of the room that draws: a setting of steps that keep figures."""
+    root = Path(gminus2.__file__).parent / "report"
+    digest = hashlib.sha256()
+    for path in sorted(root.rglob("*.py")):
+        digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
     return digest.hexdigest()
 
 

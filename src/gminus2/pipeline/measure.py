@@ -19,7 +19,7 @@ from gminus2.pipeline.stages.omega_a import FIT, histogram_step, omega_a_step
 from gminus2.pipeline.steps import Action, Pipeline, Step
 from gminus2.pipeline.store import Record, Store
 
-__all__ = ["STORE", "Measurement", "build_pipeline", "refuse_frozen", "run_campaign"]
+__all__ = ["STORE", "Measurement", "build_pipeline", "refuse_frozen", "run_campaign", "step_json"]
 
 #: Folder of the store inside the output folder.
 STORE: Final = "store"
@@ -127,7 +127,7 @@ def run_campaign(
     elif "a_mu" not in document and document.get("omega_a", {}).get("origin") == "file":
         why = document["omega_a"]["reading"].get("no_a_mu")
         document["stopped"] = {"before": "a_mu", "reason": why or "the campaign has no proton frequency"}
-    document["steps"] = [_step_json(step, records[step.name]) for step in pipeline.steps if step.name in records]
+    document["steps"] = [step_json(step, records[step.name]) for step in pipeline.steps if step.name in records]
     document["numbers"] = numbers
     return Measurement(document, records, pipeline)
 
@@ -143,7 +143,8 @@ def _merge_fit(document: dict[str, Any], content: dict[str, Any]) -> None:
     document["omega_a"] = content
 
 
-def _step_json(step: Step, record: Record) -> dict[str, Any]:
+def step_json(step: Step, record: Record) -> dict[str, Any]:
+    """Return what a result says of one of its steps."""
     return {
         "name": step.name,
         "title": step.title,

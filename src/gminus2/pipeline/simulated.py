@@ -35,7 +35,7 @@ from gminus2.simulation.dataset import prepare_dataset
 from gminus2.simulation.fills import TRUTH_SUMS
 from gminus2.simulation.truth import Nature, draw_nature, write_truth
 
-__all__ = ["CampaignRun", "campaign_executor", "simulate_campaign"]
+__all__ = ["CampaignRun", "DatasetWork", "campaign_executor", "simulate_campaign"]
 
 _WORK: Final = ".work"
 
@@ -137,7 +137,7 @@ def simulate_campaign(
         for index in campaign.selected():
             config = campaign.datasets[index]
             target = output / f"{config.name}.h5"
-            collected = _DatasetWork(campaign, index, nature, folder, output, digest, provenance, json, keep_hits)
+            collected = DatasetWork(campaign, index, nature, folder, output, digest, provenance, json, keep_hits)
             new, old = collected.run(executor, in_flight, advance)
             collected.finish(target)
             done, resumed = done + new, resumed + old
@@ -178,7 +178,7 @@ def _tidy(output: Path) -> None:
     work.rmdir()
 
 
-class _DatasetWork:
+class DatasetWork:
     """The batches of one dataset: what is there, what is missing, and their sum."""
 
     def __init__(
@@ -281,6 +281,16 @@ class _DatasetWork:
 
     def finish(self, target: Path) -> None:
         """Write the dataset's L2 file."""
+        self.dataset().write(target)
+
+    def dataset(self) -> CampaignDataset:
+        """Return the dataset's L2 histograms.
+
+        Raises
+        ------
+        StoreError
+            Fills are missing.
+        """
         if self.reducer.fills != self.config.fills:
             raise StoreError(
                 "fills are missing from the dataset",
@@ -288,7 +298,7 @@ class _DatasetWork:
                 expected=str(self.config.fills),
                 found=str(self.reducer.fills),
             )
-        CampaignDataset(
+        return CampaignDataset(
             name=self.config.name,
             fills=self.reducer.fills,
             hits=self.reducer.hits,
@@ -314,7 +324,7 @@ class _DatasetWork:
                 "truth_commitment": self.nature.commitment(),
             },
             provenance=self.provenance,
-        ).write(target)
+        )
 
     def truth_record(self) -> dict[str, Any]:
         """Return what the dataset's muons did."""

@@ -21,7 +21,13 @@ from gminus2.pipeline.code import code_digest
 from gminus2.pipeline.store import Record, Store
 from gminus2.pipeline.trace import Trace
 
-__all__ = ["Pipeline", "Plan", "Step", "StepContext"]
+__all__ = ["Pipeline", "Plan", "Step", "StepContext", "stage_of"]
+
+
+def stage_of(name: str) -> str:
+    """Return the stage of a step: ``omega-a`` of ``omega-a.b``, the same for every dataset."""
+    return name.partition(".")[0]
+
 
 Action = Literal["run", "stored", "skip"]
 _FORCED: Final = "asked for"
@@ -77,6 +83,8 @@ class StepContext:
     executor: Executor
     seed: int | None
     quiet: bool
+    partial: Path
+    """Where a long step may keep finished parts; they survive a kill and go when the step is done."""
 
     def output(self, name: str) -> Path:
         """Return where to write an output."""
@@ -131,7 +139,7 @@ class Pipeline:
         unknown: set[str] = set()
         for step in self.steps:
             stale = [name for name in step.inputs if name in unknown]
-            if only is not None and step.name != only:
+            if only is not None and step.name not in forced:
                 record = None if stale else self.store.find(self._key(step, outputs)[0])
                 plans.append(
                     Plan(step.name, "skip", "not asked for" if record or stale else "not asked for, and never done")
@@ -179,15 +187,16 @@ class Pipeline:
         for step in self.steps:
             missing = [name for name in step.inputs if name not in outputs]
             if missing and only is not None:
-                if step.name == only:
+                if step.name in forced:
                     raise StoreError(
-                        f"step '{only}' needs {', '.join(missing)}, which the store does not hold for this campaign",
+                        f"step '{step.name}' needs {', '.join(missing)}, which the store does not hold for this "
+                        "campaign",
                         hint="run the earlier steps first (leave --only away)",
                     )
                 continue
             key, inputs = self._key(step, outputs)
             record = self.store.find(key)
-            if only is not None and step.name != only:
+            if only is not None and step.name not in forced:
                 if record is not None:
                     records[step.name] = record
                     outputs.update(record.outputs)
@@ -223,12 +232,16 @@ class Pipeline:
 
     def _forced(self, from_step: str | None, only: str | None) -> set[str]:
         names = self.names()
+        known = list(dict.fromkeys([*names, *(stage_of(name) for name in names)]))
         for asked in (from_step, only):
-            if asked is not None and asked not in names:
-                raise ConfigError(f"no step '{asked}' in this campaign", hint=nearest(asked, names))
+            if asked is not None and asked not in known:
+                raise ConfigError(f"no step '{asked}' in this campaign", hint=nearest(asked, known))
         if only is not None:
-            return {only}
-        return set(names[names.index(from_step) :]) if from_step is not None else set()
+            return {name for name in names if only in (name, stage_of(name))}
+        if from_step is None:
+            return set()
+        first = next(i for i, name in enumerate(names) if from_step in (name, stage_of(name)))
+        return set(names[first:])
 
     def _key(self, step: Step, outputs: Mapping[str, str]) -> tuple[str, dict[str, str]]:
         inputs = {name: outputs[name] for name in step.inputs}
@@ -289,6 +302,7 @@ class Pipeline:
     ) -> Record:
         started = time.perf_counter()
         trace = Trace()
+        partial = self.store.root / "partial" / key[:16]
         with self.store.work_folder(step.name) as folder:
             context = StepContext(
                 settings=step.settings,
@@ -300,6 +314,7 @@ class Pipeline:
                 executor=executor,
                 seed=step.seed,
                 quiet=quiet,
+                partial=partial,
             )
             step.function(context)
             absent = [name for name in step.outputs if not (folder / name).is_file()]
@@ -322,4 +337,5 @@ class Pipeline:
         )
         self.store.write(record)
         write_text(self.store.root / "last" / f"{step.name}.txt", key + "\n")
+        shutil.rmtree(partial, ignore_errors=True)
         return record

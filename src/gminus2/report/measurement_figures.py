@@ -136,6 +136,10 @@ def budget_figure(rows: Sequence[Mapping[str, Any]]) -> Figure:
     axes.set_yticks(places, [row["label"] for row in parts])
     axes.set_ylim(len(parts) - 0.4, -0.6)
     axes.set_xlabel("uncertainty of a_μ (ppb)")
+    if len(parts) > 1 and parts[0]["uncertainty_ppb"] > 300.0 * parts[1]["uncertainty_ppb"] ** 0.5:
+        # One source far above the others would hide them.
+        axes.set_xscale("log")
+        axes.set_xlim(left=1.0, right=3.0 * parts[0]["uncertainty_ppb"])
     axes.set_title("Budget: statistical, systematic, external")
     for kind in dict.fromkeys(row["kind"] for row in parts):
         name = {"stat": "statistical", "syst": "systematic", "external": "external"}[kind]

@@ -28,17 +28,17 @@ def measurement_html(document: Mapping[str, Any], figures: Mapping[str, Figure],
     figures
         From :func:`measurement_figures`; only those present are shown.
     """
-    inline = {name: InlineFigure.of(figure, name, _CAPTIONS[name]) for name, figure in figures.items()}
+    inline = {name: InlineFigure.of(figure, name, CAPTIONS[name]) for name, figure in figures.items()}
     return render_report(
         document,
         numbers=head_numbers(document),
         sections=_sections(document, inline),
-        steps=_steps_table(document),
+        steps=steps_table(document),
         provenance=provenance,
     )
 
 
-_CAPTIONS = {
+CAPTIONS = {
     "history": "Results and this measurement (points, one standard deviation) against the Standard-Model values "
     "of 2020 and 2025 (bands).",
     "datasets": "R′ of each dataset relative to the average.",
@@ -208,7 +208,7 @@ def _error(value: float) -> str:
     return f"{value:.0f}" if value >= 10 else f"{value:.2g}"
 
 
-def _steps_table(document: Mapping[str, Any]) -> Table:
+def steps_table(document: Mapping[str, Any]) -> Table:
     rows = [
         (step["title"] or step["name"], step["key"][:12], "–" if step["seed"] is None else str(step["seed"]))
         for step in document["steps"]

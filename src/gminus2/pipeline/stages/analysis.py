@@ -1,0 +1,290 @@
+"""Stages ``omega-a``, ``beam`` and ``field``: what was recorded → frequencies and corrections. No key is given to them.
+
+Each keeps its result as JSON and its figures as PNG, packed into one JSON file.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from gminus2.beam.campaign import BeamAnalysis, BeamOptions, analyse_dataset
+from gminus2.beam.lost_muons import LossFunction
+from gminus2.config.campaign import Campaign
+from gminus2.config.field import FieldSection
+from gminus2.config.measurement import BeamSection, OmegaASection
+from gminus2.data.campaign import CampaignDataset
+from gminus2.data.nmr import FieldData
+from gminus2.data.results import plain
+from gminus2.field.analysis import campaign_walk_rate, finish_dataset, prepare_dataset
+from gminus2.field.campaign import FieldAnalysis
+from gminus2.field.result import FieldResult
+from gminus2.pipeline.code import figures_digest
+from gminus2.pipeline.stages.hardware import data_file, field_file
+from gminus2.pipeline.steps import Step, StepContext
+from gminus2.precession.campaign import Analysis, measure_dataset, scan_dataset
+
+__all__ = ["FIELD", "beam_file", "beam_step", "field_step", "figures_file", "omega_a_file", "omega_a_step"]
+
+FIELD: Final = "field.json"
+
+
+def omega_a_file(name: str) -> str:
+    """Return the output with a dataset's ω_a."""
+    return f"omega-a-{name}.json"
+
+
+def beam_file(name: str) -> str:
+    """Return the output with a dataset's beam corrections."""
+    return f"beam-{name}.json"
+
+
+def figures_file(stage: str, name: str = "") -> str:
+    """Return the output with the figures of a stage."""
+    return f"figures-{stage}{'-' + name if name else ''}.json"
+
+
+def write_json(path: Path, document: Any) -> None:
+    """Write plain values; no moment of writing, so that the same content gives the same bytes."""
+    path.write_text(json.dumps(plain(document), ensure_ascii=False, allow_nan=False, indent=1), encoding="utf-8")
+
+
+def _pack(context: StepContext, output: str, draw: Callable[[Path], list[Path]]) -> None:
+    """Draw into a folder of the step and keep the files as one output."""
+    folder = context.folder / "drawn"
+    folder.mkdir()
+    files = sorted(draw(folder))
+    packed = {path.stem: base64.b64encode(path.read_bytes()).decode("ascii") for path in files}
+    write_json(context.output(output), packed)
+
+
+# ω_a ------------------------------------------------------------------------------------------------------------------
+
+
+def omega_a_step(campaign: Campaign, name: str) -> Step:
+    """Return the step that measures ω_a of a dataset."""
+    return Step(
+        f"omega-a.{name}",
+        _omega_a,
+        inputs=(data_file(name),),
+        outputs=(omega_a_file(name), figures_file("omega-a", name)),
+        settings={"name": name, "figures": figures_digest(), **campaign.measurement.omega_a.model_dump(mode="json")},
+        title=f"{name}: ω_a",
+    )
+
+
+def _omega_a(context: StepContext) -> None:
+    from gminus2.report.omega_a_figures import omega_a_figures
+
+    settings = {k: v for k, v in context.settings.items() if k not in ("name", "figures")}
+    section, name = OmegaASection.model_validate(settings), context.settings["name"]
+    dataset = CampaignDataset.read(context.inputs[data_file(name)])
+    teams = [Analysis(**team.model_dump()) for team in section.teams]
+    found = measure_dataset(dataset, teams, systematics=section.systematics)
+    scans = None
+    threshold = [m for m in found.measured if m.analysis.method == "T"]
+    if section.scans and threshold:
+        scans = scan_dataset(found.analyser, threshold[0], None)
+    _pack(context, figures_file("omega-a", name), lambda folder: omega_a_figures(found, scans, folder))
+    document = found.to_json()
+    if scans is not None:
+        document["scans"] = scans.to_json()
+    write_json(context.output(omega_a_file(name)), document)
+    trace = context.trace
+    f_a = document["f_a_hz"]
+    trace.number(
+        f"f_a_measured.{name}",
+        f_a["value"],
+        uncertainty=float(np.hypot(f_a["statistical"], f_a["systematic"])),
+        unit="Hz",
+        formula="fits of the positron histograms in nominal clock time: " + ", ".join(found.combined_from),
+        parents=[f"hits.{name}", *(trace.setting(f"measurement.omega_a.{k}", v) for k, v in settings.items())],
+    )
+
+
+# Beam -----------------------------------------------------------------------------------------------------------------
+
+
+def beam_step(campaign: Campaign, name: str) -> Step:
+    """Return the step that measures the beam-dynamics corrections of a dataset and the muons' profile."""
+    window = campaign.measurement.omega_a
+    return Step(
+        f"beam.{name}",
+        _beam,
+        inputs=(data_file(name),),
+        outputs=(beam_file(name), figures_file("beam", name)),
+        settings={
+            "name": name,
+            "figures": figures_digest(),
+            "beam": campaign.measurement.beam.model_dump(mode="json"),
+            "window_us": [window.teams[0].start_us, window.teams[0].stop_us],
+        },
+        title=f"{name}: beam-dynamics corrections",
+    )
+
+
+def _beam(context: StepContext) -> None:
+    from gminus2.report.beam_figures import beam_figures
+
+    name, window = context.settings["name"], context.settings["window_us"]
+    section = BeamSection.model_validate(context.settings["beam"])
+    options = BeamOptions(
+        rotation_start_us=section.rotation_start_us,
+        fit_start_us=window[0],
+        fit_stop_us=window[1],
+        phase_per_momentum_rad=section.phase_per_momentum_rad,
+        phase_per_momentum_error=section.phase_per_momentum_error,
+        loss=LossFunction(slope=section.loss_slope),
+        triple_efficiency=section.triple_efficiency,
+        damaged_section=section.damaged_section,
+    )
+    analysis = analyse_dataset(CampaignDataset.read(context.inputs[data_file(name)]), options)
+    _pack(context, figures_file("beam", name), lambda folder: beam_figures([analysis], folder))
+    document = {
+        **analysis.to_json(),
+        "names": list(analysis.corrections),
+        "profile": _profile(analysis),
+        "warnings": list(analysis.rotation.warnings),
+    }
+    write_json(context.output(beam_file(name)), document)
+    trace = context.trace
+    inputs = [trace.setting(f"measurement.beam.{k}", v) for k, v in context.settings["beam"].items()]
+    for key, correction in analysis.corrections.items():
+        trace.number(
+            f"{key}.{name}",
+            correction.value_ppb,
+            uncertainty=correction.uncertainty_ppb,
+            unit="ppb",
+            formula="beam-dynamics correction from calorimeters and trackers",
+            parents=[f"hits.{name}", *inputs],
+        )
+    for key, value in document["profile"].items():
+        trace.number(
+            f"profile.{key}.{name}",
+            value,
+            unit="mm",
+            formula="tracker profile, resolution and acceptance removed",
+            parents=[f"hits.{name}"],
+        )
+
+
+def _profile(analysis: BeamAnalysis) -> dict[str, float]:
+    """Return mean and width of the muons in the fit window [mm], the mean of both stations weighted with the decays."""
+    totals = []
+    for moments in analysis.moments:
+        weight = np.exp(-moments.time_us / 64.4)
+        totals.append(np.average(moments.values, axis=1, weights=weight))
+    x, xx, y, yy = np.mean(totals, axis=0)
+    return {
+        "mean_x_mm": float(x),
+        "mean_y_mm": float(y),
+        "width_x_mm": float(np.sqrt(max(xx, 1e-6))),
+        "width_y_mm": float(np.sqrt(max(yy, 1e-6))),
+    }
+
+
+# Field ----------------------------------------------------------------------------------------------------------------
+
+
+def field_step(campaign: Campaign, names: list[str]) -> Step:
+    """Return the step that measures the muon-weighted field of all datasets."""
+    assert campaign.field is not None
+    return Step(
+        "field",
+        _field,
+        inputs=tuple(output for name in names for output in (field_file(name), beam_file(name))),
+        outputs=(FIELD, figures_file("field")),
+        settings={"names": names, "figures": figures_digest(), "field": _analysis_settings(campaign.field)},
+        title="magnetic field",
+    )
+
+
+def _analysis_settings(section: FieldSection) -> dict[str, Any]:
+    """Return the part of the section that the analysis may see: nothing of the world."""
+    raw: dict[str, Any] = section.model_dump(mode="json")
+    return {key: value for key, value in raw.items() if key not in ("world", "feedback", "blind_ppb", "datasets")}
+
+
+def _field(context: StepContext) -> None:
+    settings, names = context.settings["field"], context.settings["names"]
+    section = FieldSection.model_validate(settings)
+    sections, prepared = [], []
+    for name in names:
+        own = _with_profile(section, json.loads(context.inputs[beam_file(name)].read_text(encoding="utf-8"))["profile"])
+        data = FieldData.read(context.inputs[field_file(name)])
+        sections.append(own)
+        prepared.append(prepare_dataset(own, data, executor=context.executor, quiet=context.quiet))
+    rate, relative = campaign_walk_rate(section, prepared)
+    finished = [
+        finish_dataset(own, one, rate=rate, rate_relative_sigma=relative)
+        for own, one in zip(sections, prepared, strict=True)
+    ]
+    analysis = FieldAnalysis(
+        results=tuple(result for result, _ in finished),
+        prepared=tuple(prepared),
+        tracking=tuple(tracking for _, tracking in finished),
+        walk_rate=rate,
+        walk_rate_relative_sigma=relative,
+    )
+    _pack(context, figures_file("field"), lambda folder: _field_figures(section, analysis, folder))
+    write_json(context.output(FIELD), [result.to_json() for result in analysis.results])
+    parents = [context.trace.setting(f"field.{key}", value) for key, value in settings.items()]
+    for result in analysis.results:
+        _record_field(context, result, parents)
+
+
+def _with_profile(section: FieldSection, profile: dict[str, float]) -> FieldSection:
+    """Return the section with the muons where the trackers saw them."""
+    muons = section.muons.model_copy(update={**profile, "closed_orbit_mm": 0.0})
+    return section.model_copy(update={"muons": muons})
+
+
+def _record_field(context: StepContext, result: FieldResult, parents: list[str]) -> None:
+    trace, name = context.trace, result.name
+    profile = [f"profile.{key}.{name}" for key in ("mean_x_mm", "mean_y_mm", "width_x_mm", "width_y_mm")]
+    trace.number(
+        f"f_p_measured.{name}",
+        result.f_p_hz,
+        uncertainty=result.sigma_hz,
+        unit="Hz",
+        formula=f"tracked, calibrated, muon-weighted field at T_r = {result.reference_temperature_c:g} °C, blinded",
+        parents=[f"field_readings.{name}", *profile, *parents],
+    )
+    for key, value in (("B_k", result.b_k_ppb), ("B_q", result.b_q_ppb)):
+        trace.number(
+            f"{key}.{name}",
+            value,
+            uncertainty=result.row(key).sigma_ppb,
+            unit="ppb",
+            formula="field transient as the precession fit sees it",
+            parents=[f"field_readings.{name}", *parents],
+        )
+
+
+def _field_figures(section: FieldSection, analysis: FieldAnalysis, folder: Path) -> list[Path]:
+    from gminus2.report import field_figures as draw
+    from gminus2.report.plotting import save_figure
+
+    files: list[Path] = []
+
+    def keep(figure: Any, name: str) -> None:
+        path = folder / f"{name}.png"
+        save_figure(figure, path)
+        files.append(path)
+
+    first = analysis.results[0].name
+    keep(draw.azimuth_figure(analysis.prepared[0]), f"{first}_azimuth")
+    keep(draw.cross_section_figure(analysis.prepared[0]), f"{first}_cross_section")
+    for k, result in enumerate(analysis.results):
+        keep(draw.tracking_figure(analysis, k), f"{result.name}_tracking")
+    data, t = analysis.prepared[0].data, section.transients
+    keep(
+        draw.transient_figure(data.kicker, data.quads, t.fit_start_us, t.fit_end_us, analysis.results[0]), "transients"
+    )
+    keep(draw.budget_figure(analysis.results), "budget")
+    return files
