@@ -19,7 +19,7 @@ from gminus2.measurement.unblinding import read_register
 from gminus2.pipeline.simulated_measurement import SimulatedMeasurement, build_pipeline, measure_campaign
 from gminus2.pipeline.stages.hardware import Keyring, passphrases, truth_file
 from gminus2.pipeline.trace import ancestors
-from gminus2.report.campaign_report import write_campaign
+from gminus2.report.campaign_report import campaign_painter, write_campaign
 
 TINY: dict[str, Any] = {
     "kind": "simulated",
@@ -41,7 +41,7 @@ TINY: dict[str, Any] = {
 def measured(campaign: Campaign, output: Path, **options: Any) -> SimulatedMeasurement:
     with make_executor("threads", 2) as executor:
         found = measure_campaign(
-            campaign, build_pipeline(campaign, output, output), output, executor=executor, **options
+            campaign, build_pipeline(campaign, output, output, campaign_painter()), output, executor=executor, **options
         )
     write_campaign(found, output)
     return found
@@ -136,7 +136,7 @@ def _records(output: Path) -> list[dict[str, Any]]:
 def test_measuring_again_does_nothing_and_gives_the_same(
     campaign: Campaign, output: Path, result: dict[str, Any]
 ) -> None:
-    plans = build_pipeline(campaign, output, output).plan()
+    plans = build_pipeline(campaign, output, output, campaign_painter()).plan()
     assert {plan.action for plan in plans} == {"stored"}
     again = measured(campaign, output).document
     for key in ("a_mu", "R_mu", "budget", "truth", "datasets", "numbers"):
@@ -145,7 +145,7 @@ def test_measuring_again_does_nothing_and_gives_the_same(
 
 
 def test_a_stage_name_stands_for_its_steps(campaign: Campaign, output: Path) -> None:
-    pipeline = build_pipeline(campaign, output, output)
+    pipeline = build_pipeline(campaign, output, output, campaign_painter())
     actions = {plan.step: plan.action for plan in pipeline.plan(from_step="beam")}
     assert actions["simulate.a"] == actions["omega-a.a"] == "stored"
     assert actions["beam.a"] == actions["field"] == actions["combine"] == "run"

@@ -133,10 +133,12 @@ def _measure_simulated(
 ) -> None:
     from gminus2.pipeline.simulated import campaign_executor
     from gminus2.pipeline.simulated_measurement import build_pipeline, measure_campaign
-    from gminus2.report.campaign_report import print_campaign, write_campaign
+    from gminus2.report.campaign_report import campaign_painter, print_campaign, write_campaign
 
     path = Path(name)
-    pipeline = build_pipeline(settings, path.parent if path.suffix == ".toml" else Path.cwd(), output)
+    pipeline = build_pipeline(
+        settings, path.parent if path.suffix == ".toml" else Path.cwd(), output, campaign_painter()
+    )
     if dry_run:
         if not (output / "seal" / "seal.json").exists():
             console.print("  nothing is done in this folder yet; a seal would be made, then:")

@@ -33,7 +33,7 @@ from gminus2.measurement.ratio import FrequencyRatio
 from gminus2.measurement.unblinding import FROZEN, UNBLINDED, check_frozen, freeze, unblind
 from gminus2.pipeline.code import published_file
 from gminus2.pipeline.measure import STORE, step_json
-from gminus2.pipeline.stages.analysis import beam_step, field_step, figures_file, omega_a_step
+from gminus2.pipeline.stages.analysis import Painter, beam_step, field_step, figures_file, omega_a_step
 from gminus2.pipeline.stages.assemble import assemble_step, measured_from_json
 from gminus2.pipeline.stages.combine import COMBINATION
 from gminus2.pipeline.stages.hardware import Keyring, magnet_step, passphrases, simulate_step, truth_file
@@ -90,8 +90,15 @@ def seal_campaign(campaign: Campaign, output: Path) -> Keyring:
     return keyring
 
 
-def build_pipeline(campaign: Campaign, folder: Path, output: Path) -> Pipeline:
+def build_pipeline(campaign: Campaign, folder: Path, output: Path, painter: Painter | None = None) -> Pipeline:
     """Return the steps: per dataset magnet, simulate, omega-a, beam; then field and combine.
+
+    Parameters
+    ----------
+    folder
+        What relative paths of the campaign are relative to.
+    painter
+        Draws the stages; without it there are no figures.
 
     Raises
     ------
@@ -111,9 +118,9 @@ def build_pipeline(campaign: Campaign, folder: Path, output: Path) -> Pipeline:
     for place, index in enumerate(chosen):
         steps.append(magnet_step(campaign, index, place, keyring))
         steps.append(simulate_step(campaign, index, keyring, folder))
-    steps += [omega_a_step(campaign, name) for name in names]
-    steps += [beam_step(campaign, name) for name in names]
-    steps += [field_step(campaign, names), assemble_step(campaign, keyring)]
+    steps += [omega_a_step(campaign, name, painter) for name in names]
+    steps += [beam_step(campaign, name, painter) for name in names]
+    steps += [field_step(campaign, names, painter), assemble_step(campaign, keyring)]
     return Pipeline(steps, Store(output / STORE))
 
 

@@ -9,9 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from gminus2.data import atomic_path, make_provenance, write_result, write_text
+from gminus2.report import field_figures as draw
+from gminus2.report.beam_figures import beam_figures
 from gminus2.report.html import InlineFigure, NumberBox, Section, render_report
 from gminus2.report.measurement_figures import budget_figure, datasets_figure, history_figure, stability_figure
 from gminus2.report.measurement_report import CAPTIONS, budget_table, datasets_table, head_numbers, steps_table
+from gminus2.report.omega_a_figures import omega_a_figures
 from gminus2.report.plotting import save_figure
 from gminus2.report.published_tables import checks_table
 from gminus2.report.tables import Table, number, to_rich
@@ -20,9 +23,12 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from rich.console import Console
 
+    from gminus2.config.field import FieldSection
+    from gminus2.field.campaign import FieldAnalysis
     from gminus2.pipeline.simulated_measurement import SimulatedMeasurement
+    from gminus2.pipeline.stages.analysis import Painter
 
-__all__ = ["print_campaign", "write_campaign"]
+__all__ = ["campaign_painter", "print_campaign", "write_campaign"]
 
 #: What each stage's figures show, by the end of their names.
 _STAGE_CAPTIONS: Final[Mapping[str, str]] = {
@@ -43,6 +49,13 @@ _STAGE_CAPTIONS: Final[Mapping[str, str]] = {
     "transients": "Field transients of kicker and quadrupoles.",
     "budget": "Uncertainties of the field.",
 }
+
+
+def campaign_painter() -> Painter:
+    """Return what draws the stages of a campaign."""
+    from gminus2.pipeline.stages.analysis import Painter
+
+    return Painter(omega_a=omega_a_figures, beam=beam_figures, field=_field_figures)
 
 
 def write_campaign(measured: SimulatedMeasurement, output: Path) -> None:
@@ -302,3 +315,24 @@ def _nuisance_table(document: Mapping[str, Any]) -> Table:
         if entry["sigma_ppb"] > 0
     ]
     return Table("One standard deviation of each", ("nuisance", "shift of R′ (ppb)", "of a_μ (10⁻¹¹)"), tuple(rows))
+
+
+def _field_figures(section: FieldSection, analysis: FieldAnalysis, folder: Path) -> list[Path]:
+    files: list[Path] = []
+
+    def keep(figure: Any, name: str) -> None:
+        path = folder / f"{name}.png"
+        save_figure(figure, path)
+        files.append(path)
+
+    first = analysis.results[0].name
+    keep(draw.azimuth_figure(analysis.prepared[0]), f"{first}_azimuth")
+    keep(draw.cross_section_figure(analysis.prepared[0]), f"{first}_cross_section")
+    for k, result in enumerate(analysis.results):
+        keep(draw.tracking_figure(analysis, k), f"{result.name}_tracking")
+    data, t = analysis.prepared[0].data, section.transients
+    keep(
+        draw.transient_figure(data.kicker, data.quads, t.fit_start_us, t.fit_end_us, analysis.results[0]), "transients"
+    )
+    keep(draw.budget_figure(analysis.results), "budget")
+    return files

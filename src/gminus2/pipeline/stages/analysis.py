@@ -8,6 +8,8 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -27,11 +29,23 @@ from gminus2.field.result import FieldResult
 from gminus2.pipeline.code import figures_digest
 from gminus2.pipeline.stages.hardware import data_file, field_file
 from gminus2.pipeline.steps import Step, StepContext
-from gminus2.precession.campaign import Analysis, measure_dataset, scan_dataset
+from gminus2.precession.campaign import Analysis, DatasetOmegaA, DatasetScans, measure_dataset, scan_dataset
 
-__all__ = ["FIELD", "beam_file", "beam_step", "field_step", "figures_file", "omega_a_file", "omega_a_step"]
+__all__ = ["FIELD", "Painter", "beam_file", "beam_step", "field_step", "figures_file", "omega_a_file", "omega_a_step"]
 
 FIELD: Final = "field.json"
+
+
+@dataclass(frozen=True)
+class Painter:
+    """What draws the stages; it comes from outside, because no analysis imports a plot library.
+
+    Each function draws into the folder given last and returns the files.
+    """
+
+    omega_a: Callable[[DatasetOmegaA, DatasetScans | None, Path], list[Path]]
+    beam: Callable[[list[BeamAnalysis], Path], list[Path]]
+    field: Callable[[FieldSection, FieldAnalysis, Path], list[Path]]
 
 
 def omega_a_file(name: str) -> str:
@@ -54,11 +68,15 @@ def write_json(path: Path, document: Any) -> None:
     path.write_text(json.dumps(plain(document), ensure_ascii=False, allow_nan=False, indent=1), encoding="utf-8")
 
 
-def _pack(context: StepContext, output: str, draw: Callable[[Path], list[Path]]) -> None:
+def _drawn_by(painter: Painter | None) -> str:
+    return figures_digest() if painter else "none"
+
+
+def _pack(context: StepContext, output: str, draw: Callable[[Path], list[Path]] | None) -> None:
     """Draw into a folder of the step and keep the files as one output."""
     folder = context.folder / "drawn"
     folder.mkdir()
-    files = sorted(draw(folder))
+    files = sorted(draw(folder)) if draw else []
     packed = {path.stem: base64.b64encode(path.read_bytes()).decode("ascii") for path in files}
     write_json(context.output(output), packed)
 
@@ -66,21 +84,19 @@ def _pack(context: StepContext, output: str, draw: Callable[[Path], list[Path]])
 # ω_a ------------------------------------------------------------------------------------------------------------------
 
 
-def omega_a_step(campaign: Campaign, name: str) -> Step:
+def omega_a_step(campaign: Campaign, name: str, painter: Painter | None = None) -> Step:
     """Return the step that measures ω_a of a dataset."""
     return Step(
         f"omega-a.{name}",
-        _omega_a,
+        partial(_omega_a, painter=painter),
         inputs=(data_file(name),),
         outputs=(omega_a_file(name), figures_file("omega-a", name)),
-        settings={"name": name, "figures": figures_digest(), **campaign.measurement.omega_a.model_dump(mode="json")},
+        settings={"name": name, "figures": _drawn_by(painter), **campaign.measurement.omega_a.model_dump(mode="json")},
         title=f"{name}: ω_a",
     )
 
 
-def _omega_a(context: StepContext) -> None:
-    from gminus2.report.omega_a_figures import omega_a_figures
-
+def _omega_a(context: StepContext, painter: Painter | None) -> None:
     settings = {k: v for k, v in context.settings.items() if k not in ("name", "figures")}
     section, name = OmegaASection.model_validate(settings), context.settings["name"]
     dataset = CampaignDataset.read(context.inputs[data_file(name)])
@@ -90,7 +106,7 @@ def _omega_a(context: StepContext) -> None:
     threshold = [m for m in found.measured if m.analysis.method == "T"]
     if section.scans and threshold:
         scans = scan_dataset(found.analyser, threshold[0], None)
-    _pack(context, figures_file("omega-a", name), lambda folder: omega_a_figures(found, scans, folder))
+    _pack(context, figures_file("omega-a", name), partial(painter.omega_a, found, scans) if painter else None)
     document = found.to_json()
     if scans is not None:
         document["scans"] = scans.to_json()
@@ -110,17 +126,17 @@ def _omega_a(context: StepContext) -> None:
 # Beam -----------------------------------------------------------------------------------------------------------------
 
 
-def beam_step(campaign: Campaign, name: str) -> Step:
+def beam_step(campaign: Campaign, name: str, painter: Painter | None = None) -> Step:
     """Return the step that measures the beam-dynamics corrections of a dataset and the muons' profile."""
     window = campaign.measurement.omega_a
     return Step(
         f"beam.{name}",
-        _beam,
+        partial(_beam, painter=painter),
         inputs=(data_file(name),),
         outputs=(beam_file(name), figures_file("beam", name)),
         settings={
             "name": name,
-            "figures": figures_digest(),
+            "figures": _drawn_by(painter),
             "beam": campaign.measurement.beam.model_dump(mode="json"),
             "window_us": [window.teams[0].start_us, window.teams[0].stop_us],
         },
@@ -128,9 +144,7 @@ def beam_step(campaign: Campaign, name: str) -> Step:
     )
 
 
-def _beam(context: StepContext) -> None:
-    from gminus2.report.beam_figures import beam_figures
-
+def _beam(context: StepContext, painter: Painter | None) -> None:
     name, window = context.settings["name"], context.settings["window_us"]
     section = BeamSection.model_validate(context.settings["beam"])
     options = BeamOptions(
@@ -144,7 +158,7 @@ def _beam(context: StepContext) -> None:
         damaged_section=section.damaged_section,
     )
     analysis = analyse_dataset(CampaignDataset.read(context.inputs[data_file(name)]), options)
-    _pack(context, figures_file("beam", name), lambda folder: beam_figures([analysis], folder))
+    _pack(context, figures_file("beam", name), partial(painter.beam, [analysis]) if painter else None)
     document = {
         **analysis.to_json(),
         "names": list(analysis.corrections),
@@ -191,15 +205,15 @@ def _profile(analysis: BeamAnalysis) -> dict[str, float]:
 # Field ----------------------------------------------------------------------------------------------------------------
 
 
-def field_step(campaign: Campaign, names: list[str]) -> Step:
+def field_step(campaign: Campaign, names: list[str], painter: Painter | None = None) -> Step:
     """Return the step that measures the muon-weighted field of all datasets."""
     assert campaign.field is not None
     return Step(
         "field",
-        _field,
+        partial(_field, painter=painter),
         inputs=tuple(output for name in names for output in (field_file(name), beam_file(name))),
         outputs=(FIELD, figures_file("field")),
-        settings={"names": names, "figures": figures_digest(), "field": _analysis_settings(campaign.field)},
+        settings={"names": names, "figures": _drawn_by(painter), "field": _analysis_settings(campaign.field)},
         title="magnetic field",
     )
 
@@ -210,7 +224,7 @@ def _analysis_settings(section: FieldSection) -> dict[str, Any]:
     return {key: value for key, value in raw.items() if key not in ("world", "feedback", "blind_ppb", "datasets")}
 
 
-def _field(context: StepContext) -> None:
+def _field(context: StepContext, painter: Painter | None) -> None:
     settings, names = context.settings["field"], context.settings["names"]
     section = FieldSection.model_validate(settings)
     sections, prepared = [], []
@@ -231,7 +245,7 @@ def _field(context: StepContext) -> None:
         walk_rate=rate,
         walk_rate_relative_sigma=relative,
     )
-    _pack(context, figures_file("field"), lambda folder: _field_figures(section, analysis, folder))
+    _pack(context, figures_file("field"), partial(painter.field, section, analysis) if painter else None)
     write_json(context.output(FIELD), [result.to_json() for result in analysis.results])
     parents = [context.trace.setting(f"field.{key}", value) for key, value in settings.items()]
     for result in analysis.results:
@@ -264,27 +278,3 @@ def _record_field(context: StepContext, result: FieldResult, parents: list[str])
             formula="field transient as the precession fit sees it",
             parents=[f"field_readings.{name}", *parents],
         )
-
-
-def _field_figures(section: FieldSection, analysis: FieldAnalysis, folder: Path) -> list[Path]:
-    from gminus2.report import field_figures as draw
-    from gminus2.report.plotting import save_figure
-
-    files: list[Path] = []
-
-    def keep(figure: Any, name: str) -> None:
-        path = folder / f"{name}.png"
-        save_figure(figure, path)
-        files.append(path)
-
-    first = analysis.results[0].name
-    keep(draw.azimuth_figure(analysis.prepared[0]), f"{first}_azimuth")
-    keep(draw.cross_section_figure(analysis.prepared[0]), f"{first}_cross_section")
-    for k, result in enumerate(analysis.results):
-        keep(draw.tracking_figure(analysis, k), f"{result.name}_tracking")
-    data, t = analysis.prepared[0].data, section.transients
-    keep(
-        draw.transient_figure(data.kicker, data.quads, t.fit_start_us, t.fit_end_us, analysis.results[0]), "transients"
-    )
-    keep(draw.budget_figure(analysis.results), "budget")
-    return files
