@@ -15,10 +15,10 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-from gminus2.pipeline.campaigns import simulate_campaign
 
 from gminus2.config.campaign import changed_campaign, load_campaign
 from gminus2.data.campaign import CampaignDataset
+from gminus2.pipeline.simulated import simulate_campaign
 from gminus2.precession.campaign import measure_dataset
 from gminus2.simulation.truth import read_truth
 

@@ -16,10 +16,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from gminus2.pipeline.campaigns import simulate_campaign
 
 from gminus2.config.campaign import changed_campaign, load_campaign
 from gminus2.data.campaign import CampaignDataset
+from gminus2.pipeline.simulated import simulate_campaign
 from gminus2.precession.campaign import Analysis, DatasetAnalyser
 
 #: Effect → settings with it, settings without it, the analysis that corrects it and the one that does not.

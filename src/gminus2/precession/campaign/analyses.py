@@ -28,7 +28,14 @@ from gminus2.precession.correlated import fit_ratio
 from gminus2.precession.engine import fit
 from gminus2.precession.methods.asymmetry import EnergyAsymmetry, measure_asymmetry
 from gminus2.precession.methods.oscillations import BeamOscillations, measure_oscillations
-from gminus2.precession.methods.prepared import PileupMethod, Prepared, PrepareOptions, constructed_pileup, prepare
+from gminus2.precession.methods.prepared import (
+    PileupMethod,
+    Prepared,
+    PrepareOptions,
+    constructed_pileup,
+    convolution_orders,
+    prepare,
+)
 from gminus2.precession.methods.spectra import Method, MethodSpectrum, method_spectrum
 from gminus2.precession.model import Model
 from gminus2.precession.result import FitResult
@@ -142,6 +149,7 @@ class DatasetAnalyser:
         self.dataset = dataset
         self._raw: dict[str, Array] = {}
         self._pileup: dict[tuple[str, str, bool], tuple[Array, PileupScale]] = {}
+        self._orders: dict[str, tuple[Array, Array]] = {}
         self._asymmetry: dict[str, EnergyAsymmetry] = {}
         self._nominal: dict[Analysis, tuple[MethodSpectrum, float]] = {}
 
@@ -174,8 +182,11 @@ class DatasetAnalyser:
         options = replace(PrepareOptions(pileup=analysis.pileup, gain=analysis.gain), **variation.prepare)
         key = (analysis.reconstruction, options.pileup, options.triples)
         if key not in self._pileup:
+            name = analysis.reconstruction
+            if options.pileup == "convolution" and name not in self._orders:
+                self._orders[name] = convolution_orders(self.dataset, name)
             self._pileup[key] = constructed_pileup(
-                self.dataset, analysis.reconstruction, options.pileup, triples=options.triples
+                self.dataset, name, options.pileup, triples=options.triples, orders=self._orders.get(name)
             )
         gain = self.gain
         if gain is not None and variation.gain:

@@ -14,7 +14,7 @@ from gminus2.precession.corrections.convolution import CHAIN, convolution_pileup
 from gminus2.precession.corrections.gain import GainModel, shift_energies
 from gminus2.precession.corrections.pileup import PileupScale, fit_pileup_scale
 
-__all__ = ["PileupMethod", "PrepareOptions", "Prepared", "constructed_pileup", "prepare"]
+__all__ = ["PileupMethod", "PrepareOptions", "Prepared", "constructed_pileup", "convolution_orders", "prepare"]
 
 Array = NDArray[np.float64]
 PileupMethod = Literal["shadow", "convolution", "none"]
@@ -104,10 +104,30 @@ def separation_us(dataset: CampaignDataset, reconstruction: str) -> float:
     )
 
 
+def convolution_orders(dataset: CampaignDataset, reconstruction: str) -> tuple[Array, Array]:
+    """Return double and triple pileup of all calorimeters by (energy, time), for the nominal dead time."""
+    counts = dataset.reconstruction(reconstruction)["counts"]
+    dead = separation_us(dataset, reconstruction)
+    first, second = np.zeros(counts.shape[1:]), np.zeros(counts.shape[1:])
+    for k in range(counts.shape[0]):
+        a, b = convolution_pileup(counts[k], dead, _WIDTH, dataset.fills, rule=CHAIN)
+        first += a
+        second += b
+    return first, second
+
+
 def constructed_pileup(
-    dataset: CampaignDataset, reconstruction: str, method: PileupMethod, *, triples: bool = True
+    dataset: CampaignDataset,
+    reconstruction: str,
+    method: PileupMethod,
+    *,
+    triples: bool = True,
+    orders: tuple[Array, Array] | None = None,
 ) -> tuple[Array, PileupScale]:
-    """Return the pileup of all calorimeters by (energy, time), scaled by the region above the endpoint."""
+    """Return the pileup of all calorimeters by (energy, time), scaled by the region above the endpoint.
+
+    ``orders``: what :func:`convolution_orders` returned, where it is there already.
+    """
     arrays = dataset.reconstruction(reconstruction)
     counts = arrays["counts"].sum(axis=0, dtype=np.float64)
     if method == "none":
@@ -116,13 +136,8 @@ def constructed_pileup(
         net = arrays["pileup_net"].sum(axis=0, dtype=np.float64)
         scale = fit_pileup_scale(counts, net)
         return net * scale.value, scale
-    dead = separation_us(dataset, reconstruction)
-    first, second = np.zeros_like(counts), np.zeros_like(counts)
-    for k in range(arrays["counts"].shape[0]):
-        a, b = convolution_pileup(arrays["counts"][k], dead, _WIDTH, dataset.fills, rule=CHAIN)
-        first += a
-        if triples:
-            second += b
+    first, second = orders or convolution_orders(dataset, reconstruction)
+    second = second * float(triples)
     scale = fit_pileup_scale(counts, first + second, constructed_is_counted=False)
     # The dead time scales by λ: first order by λ, second by λ².
     return scale.value * first + scale.value**2 * second, scale
