@@ -136,7 +136,7 @@ def budget_figure(rows: Sequence[Mapping[str, Any]]) -> Figure:
     axes.set_yticks(places, [row["label"] for row in parts])
     axes.set_ylim(len(parts) - 0.4, -0.6)
     axes.set_xlabel("uncertainty of a_μ (ppb)")
-    if len(parts) > 1 and parts[0]["uncertainty_ppb"] > 300.0 * parts[1]["uncertainty_ppb"] ** 0.5:
+    if len(parts) > 1 and parts[0]["uncertainty_ppb"] > 30.0 * parts[1]["uncertainty_ppb"]:
         # One source far above the others would hide them.
         axes.set_xscale("log")
         axes.set_xlim(left=1.0, right=3.0 * parts[0]["uncertainty_ppb"])
