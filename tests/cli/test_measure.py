@@ -164,8 +164,8 @@ def test_a_second_measure_takes_everything_from_the_store_and_dry_run_says_so(ru
         run("measure", "run1-published", "--output", run1, "--only", "combin")
 
 
-def test_the_default_campaign_ends_with_a_mu_and_a_fit_that_finds_its_truth(tmp_path: Path) -> None:
-    answer = run("measure", "--output", tmp_path)
+def test_first_look_ends_with_a_mu_and_a_fit_that_finds_its_truth(tmp_path: Path) -> None:
+    answer = run("measure", "first-look", "--output", tmp_path)
     result = read_result(tmp_path / "result.json", "measurement")
     assert "116592040.2(54.0)" in answer.output
     assert result["omega_a"]["origin"] == "generated"

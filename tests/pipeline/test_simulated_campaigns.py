@@ -107,7 +107,7 @@ def test_a_folder_with_unfinished_work_of_another_seed_is_refused(
     def fail(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(simulated._DatasetWork, "finish", fail)
+    monkeypatch.setattr(simulated.DatasetWork, "finish", fail)
     with pytest.raises(KeyboardInterrupt):
         simulate_campaign(TINY, tmp_path, backend="serial")
     assert list((tmp_path / ".work").glob("a-*.h5"))
@@ -129,15 +129,15 @@ def test_a_full_disk_leaves_nothing_that_passes_for_a_result(tmp_path: Path, mon
 
 
 def test_a_truncated_batch_is_made_again(reference: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    finish = simulated._DatasetWork.finish
+    finish = simulated.DatasetWork.finish
 
     def stop(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(simulated._DatasetWork, "finish", stop)
+    monkeypatch.setattr(simulated.DatasetWork, "finish", stop)
     with pytest.raises(KeyboardInterrupt):
         simulate_campaign(TINY, tmp_path, backend="serial")
-    monkeypatch.setattr(simulated._DatasetWork, "finish", finish)
+    monkeypatch.setattr(simulated.DatasetWork, "finish", finish)
     victim = tmp_path / ".work" / "a-000001.h5"
     victim.write_bytes(victim.read_bytes()[:5000])
     run = simulate_campaign(TINY, tmp_path, backend="serial")
