@@ -16,7 +16,8 @@ from gminus2.config.field import FieldSection
 from gminus2.data.campaign import CampaignDataset
 from gminus2.data.provenance import Provenance, content_digest
 from gminus2.errors import ConfigError
-from gminus2.execution import progress, worker_count
+from gminus2.execution import make_executor, progress, worker_count
+from gminus2.field.trolley import extract_frequencies
 from gminus2.measurement.blinding import (
     HiddenOffsets,
     Seal,
@@ -117,6 +118,11 @@ def _magnet(context: StepContext) -> None:
         index=index,
         offset=1.0 / (1.0 + offsets.field) - 1.0,
     )
+    # Digitized FIDs are too many to keep (10⁵ records of 16 000 samples): their frequencies are, as in the experiment.
+    options = section.analysis
+    with make_executor("threads", workers=worker_count()) as executor:
+        runs = tuple(extract_frequencies(r, options.model, options.window, executor=executor) for r in data.trolley)
+    data = replace(data, trolley=runs)
     data.write(context.output(field_file(name)), Provenance(made_by="magnet", seed=context.seed))
     record = json.dumps(field.to_json(), sort_keys=True).encode()
     context.output(_magnet_truth(name)).write_bytes(lock_record(seal, keys, record))
