@@ -93,7 +93,9 @@ def measure(
         console.print(f"not done: {', '.join(missing)}; no result is written before every step is done")
         return
     _write(measurement, output, [data] if data else [])
-    _print(console, measurement, output)
+    from gminus2.report.measurement_report import head_numbers, print_measurement
+
+    print_measurement(console, measurement.document, head_numbers(measurement.document), output)
 
 
 def _print_list(console: Console) -> None:
@@ -190,26 +192,3 @@ def _write(measurement: Measurement, output: Path, files: list[Path]) -> None:
         write_result(output / "fit.json", "fit", document["omega_a"]["fit"], provenance)
         written.append("fit.json")
     write_result(output / "result.json", "measurement", {**document, "files": written}, provenance)
-
-
-def _print(console: Console, measurement: Measurement, output: Path) -> None:
-    from gminus2.report.measurement_report import budget_table, datasets_table, head_numbers
-    from gminus2.report.published_tables import checks_table
-    from gminus2.report.tables import to_rich
-
-    document = measurement.document
-    console.print()
-    if "datasets" in document:
-        console.print(to_rich(datasets_table(document)))
-    if "budget" in document:
-        console.print(to_rich(budget_table(document)))
-    console.print(to_rich(checks_table(document["checks"])))
-    for box in head_numbers(document):
-        console.print(f"[bold]{box.label}: {box.value}[/bold]")
-        for line in box.lines:
-            console.print(f"  {line}")
-    console.print(f"status of the inputs: {document['status']}")
-    failed = [check["name"] for check in document["checks"] if check["ok"] is False]
-    if failed:
-        console.print(f"[red]{len(failed)} checks failed: {'; '.join(failed)}. Do not quote these numbers.[/red]")
-    console.print(f"result: {output / 'result.json'}\nreport: {output / 'report.html'}")

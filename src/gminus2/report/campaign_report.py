@@ -13,11 +13,18 @@ from gminus2.report import field_figures as draw
 from gminus2.report.beam_figures import beam_figures
 from gminus2.report.html import InlineFigure, NumberBox, Section, render_report
 from gminus2.report.measurement_figures import budget_figure, datasets_figure, history_figure, stability_figure
-from gminus2.report.measurement_report import CAPTIONS, budget_table, datasets_table, head_numbers, steps_table
+from gminus2.report.measurement_report import (
+    CAPTIONS,
+    budget_table,
+    datasets_table,
+    head_numbers,
+    print_measurement,
+    steps_table,
+)
 from gminus2.report.omega_a_figures import omega_a_figures
 from gminus2.report.plotting import save_figure
 from gminus2.report.published_tables import checks_table
-from gminus2.report.tables import Table, number, to_rich
+from gminus2.report.tables import Table, number
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -87,20 +94,7 @@ def write_campaign(measured: SimulatedMeasurement, output: Path) -> None:
 
 def print_campaign(console: Console, measured: SimulatedMeasurement, output: Path) -> None:
     """Print tables, checks and the number."""
-    document = measured.document
-    console.print()
-    console.print(to_rich(datasets_table(document)))
-    console.print(to_rich(budget_table(document)))
-    console.print(to_rich(checks_table(document["checks"])))
-    for box in _numbers(document):
-        console.print(f"[bold]{box.label}: {box.value}[/bold]")
-        for line in box.lines:
-            console.print(f"  {line}")
-    console.print(f"status of the inputs: {document['status']}")
-    failed = [check["name"] for check in document["checks"] if check["ok"] is False]
-    if failed:
-        console.print(f"[red]{len(failed)} checks failed: {'; '.join(failed)}. Do not quote these numbers.[/red]")
-    console.print(f"result: {output / 'result.json'}\nreport: {output / 'report.html'}")
+    print_measurement(console, measured.document, _numbers(measured.document), output)
 
 
 def _numbers(document: Mapping[str, Any]) -> list[NumberBox]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -15,9 +15,40 @@ from gminus2.report.fit_figures import fft_figure, wiggle_figure
 from gminus2.report.html import InlineFigure, NumberBox, Section, render_report
 from gminus2.report.measurement_figures import budget_figure, datasets_figure, history_figure, stability_figure
 from gminus2.report.published_tables import checks_table
-from gminus2.report.tables import Table, number, pm, short_a_mu
+from gminus2.report.tables import Table, number, pm, short_a_mu, to_rich
 
-__all__ = ["budget_table", "datasets_table", "head_numbers", "measurement_figures", "measurement_html"]
+if TYPE_CHECKING:
+    from rich.console import Console
+
+__all__ = [
+    "budget_table",
+    "datasets_table",
+    "head_numbers",
+    "measurement_figures",
+    "measurement_html",
+    "print_measurement",
+]
+
+
+def print_measurement(
+    console: Console, document: Mapping[str, Any], numbers: Sequence[NumberBox], output: Path
+) -> None:
+    """Print the tables of a result, its checks, its number, and where the files are."""
+    console.print()
+    if "datasets" in document:
+        console.print(to_rich(datasets_table(document)))
+    if "budget" in document:
+        console.print(to_rich(budget_table(document)))
+    console.print(to_rich(checks_table(document["checks"])))
+    for box in numbers:
+        console.print(f"[bold]{box.label}: {box.value}[/bold]")
+        for line in box.lines:
+            console.print(f"  {line}")
+    console.print(f"status of the inputs: {document['status']}")
+    failed = [check["name"] for check in document["checks"] if check["ok"] is False]
+    if failed:
+        console.print(f"[red]{len(failed)} checks failed: {'; '.join(failed)}. Do not quote these numbers.[/red]")
+    console.print(f"result: {output / 'result.json'}\nreport: {output / 'report.html'}")
 
 
 def measurement_html(document: Mapping[str, Any], figures: Mapping[str, Figure], provenance: Mapping[str, Any]) -> str:
