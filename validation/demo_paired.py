@@ -36,7 +36,7 @@ from typing import Any
 import numpy as np
 
 from gminus2.beam.campaign import BeamAnalysis, analyse_dataset
-from gminus2.config.campaign import Campaign, changed_campaign, load_campaign
+from gminus2.config.campaign import BeamConfig, Campaign, changed_campaign, load_campaign
 from gminus2.data.campaign import AXES, CampaignDataset
 from gminus2.data.histograms import TimeHistogram
 from gminus2.data.nmr import FieldData
@@ -76,6 +76,8 @@ OFF = (
 )
 #: Rows of the field that are the same in both worlds: the plunging probe is off by one factor in either.
 COMMON = ("absolute_calibration",)
+#: Groups of equal momentum, each with its own losses.
+_GROUPS = 6
 CORRECTIONS = ("C_e", "C_p", "C_ml", "C_pa", "C_dd")
 
 
@@ -90,7 +92,7 @@ def amplified(campaign: Campaign, factor: float) -> Campaign:
     momentum and its spread, widths and CBO (the aperture bounds them), and the transients of the field, whose
     uncertainty is a part of their size.
     """
-    names = ("lost_muons", "gain_infill", "gain_rate", "double_pulse", "temperature", "background", "rate")
+    names = ("gain_infill", "gain_rate", "double_pulse", "temperature", "background", "rate")
     effects = campaign.effects.model_copy(update=dict.fromkeys(names, factor))
     datasets = []
     for config in campaign.datasets:
@@ -98,6 +100,8 @@ def amplified(campaign: Campaign, factor: float) -> Campaign:
         plates = tuple(p.model_copy(update={"fraction": min(factor * p.fraction, 0.95)}) for p in beam.damaged_plates)
         changes = {
             "damaged_plates": plates,
+            # Through the rate of the beam: more losses of the same dependence on momentum.
+            "loss_rate_per_us": factor * beam.loss_rate_per_us,
             "vertical_mismatch": min(factor, 2.0) * beam.vertical_mismatch,
             "spin_per_momentum_rad": factor * beam.spin_per_momentum_rad,
         }
@@ -191,23 +195,41 @@ def in_field(campaign: Campaign, index: int, field: JointField) -> Campaign:
     return campaign.model_copy(update={"datasets": tuple(datasets), "only": (datasets[index].name,)})
 
 
+def survival(config: BeamConfig, lost: bool, delta: np.ndarray, t: np.ndarray) -> np.ndarray:
+    """Return the fraction of muons of momenta ``delta`` that losses leave until t, as a density."""
+    if not lost:
+        return np.ones_like(t)
+    rate = config.loss_rate_per_us * np.maximum(0.0, 1.0 + 1e3 * config.loss_momentum_slope * delta)
+    reach = config.loss_decay_us * (1.0 - np.exp(-t / config.loss_decay_us))
+    return np.asarray(np.exp(-rate[:, None] * reach).mean(axis=0))
+
+
 def rates(simulation: DatasetSimulation, blocks: int, muons: int, threads: int) -> list[np.ndarray]:
-    """Return the rate above threshold, summed over calorimeters, of blocks of the pool."""
+    """Return the rate above threshold, summed over calorimeters, of blocks of the pool.
+
+    A muon that is lost is a step in the rate of a block; so losses multiply groups of equal momentum instead.
+    """
     campaign = simulation.campaign
     acceptance = project_acceptance(simulation.pool, decays=campaign.expected_decays, seed=campaign.seed)
+    t = AXES["time_width_us"] * (np.arange(int(AXES["n_time"])) + 0.5)
 
     def one(block: int) -> np.ndarray:
-        rows = simulation.pool.rows[block * muons : (block + 1) * muons]
-        rate = expected_rate(
-            replace(simulation.pool, rows=rows),
-            acceptance,
-            muons=muons,
-            decays=1e10,
-            clock_offset=0.0,
-            resolution_stochastic=campaign.detector.resolution_stochastic,
-            resolution_constant=campaign.detector.resolution_constant,
-        )
-        return rate.above(campaign.reduction.threshold_mev).sum(axis=0)
+        rows = simulation.pool.rows[block * muons : (block + 1) * muons].copy()
+        rows[:, 11] = np.inf
+        total = np.zeros_like(t)
+        for group in np.array_split(rows[np.argsort(rows[:, 2])], _GROUPS):
+            rate = expected_rate(
+                replace(simulation.pool, rows=group),
+                acceptance,
+                muons=len(group),
+                decays=1e10 * len(group) / muons,
+                clock_offset=0.0,
+                resolution_stochastic=campaign.detector.resolution_stochastic,
+                resolution_constant=campaign.detector.resolution_constant,
+            )
+            left = survival(simulation.config.beam, campaign.effects.lost_muons > 0.0, group[:, 2], t)
+            total += left * rate.above(campaign.reduction.threshold_mev).sum(axis=0)
+        return total
 
     with make_executor("threads", threads) as executor:
         return list(map_ordered(executor, one, range(blocks), title="rate", quiet=True))
@@ -354,7 +376,7 @@ def main() -> None:
     parser.add_argument("--datasets", default="a")
     parser.add_argument("--factors", default="1,5")
     parser.add_argument("--fills", type=int, default=6144)
-    parser.add_argument("--muons", type=int, default=500, help="muons of a block")
+    parser.add_argument("--muons", type=int, default=1000, help="muons of a block")
     parser.add_argument("--blocks", type=int, default=4)
     parser.add_argument("--seed", type=int, default=2001)
     parser.add_argument("--threads", type=int, default=2)
