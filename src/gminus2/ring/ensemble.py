@@ -40,7 +40,7 @@ from gminus2.physics.optics import (
 )
 from gminus2.ring.lattice import FUNCTIONS, Lattice, LatticeTables, lattice_at
 
-__all__ = ["BeamState", "MuonPolynomial", "StoredBeam", "evaluate_states", "monomials"]
+__all__ = ["BeamState", "MuonPolynomial", "StoredBeam", "evaluate_states", "monomials", "relative_loss"]
 
 FloatArray = NDArray[np.float64]
 
@@ -80,6 +80,15 @@ class MuonPolynomial:
         for value, term in zip(self.coefficients.tolist(), terms, strict=True):
             total += value * term
         return total
+
+
+def relative_loss(
+    delta: FloatArray, action_y_mm: FloatArray, momentum_slope: float, vertical_power: float
+) -> FloatArray:
+    """Return how much likelier than the average a muon is lost: (1 + slope·δ/10⁻³ ≥ 0) · J_y^power/⟨J_y^power⟩."""
+    by_height = action_y_mm**vertical_power
+    relative: FloatArray = np.maximum(0.0, 1.0 + momentum_slope * delta * 1e3) * by_height / by_height.mean()
+    return relative
 
 
 @dataclass(frozen=True)
@@ -263,6 +272,10 @@ class StoredBeam:
             weight=np.ones(count),
         )
 
+    def first(self, count: int) -> StoredBeam:
+        """Return the first ``count`` muons (all, if there are fewer)."""
+        return replace(self, **{name: getattr(self, name)[:count] for name in _MUON_ARRAYS})
+
     def rebuilt(self, **muons: FloatArray) -> StoredBeam:
         """Return a beam with new muons whose tunes, period, x_e and ω_a follow from the models."""
         values = dict(muons)
@@ -317,6 +330,7 @@ class StoredBeam:
         loss_rate_per_us: float = 0.0,
         loss_decay_us: float = 40.0,
         loss_momentum_slope: float = 0.0,
+        loss_vertical_power: float = 0.0,
         aperture_mm: float = 45.0,
         polarisation: float = 0.95,
     ) -> StoredBeam:
@@ -336,8 +350,10 @@ class StoredBeam:
             dν/dδ (defaults: curved quadrupoles with sextupole switch −1).
         detuning_x_at_40_mm, detuning_y_at_40_mm
             Tune shift at 40 mm amplitude by the 20-pole, growing as A⁸ (cross terms are left to tracking).
-        loss_rate_per_us, loss_decay_us, loss_momentum_slope
-            Loss rate per muon l(t) = rate · exp(−t/decay) · max(0, 1 + slope·δ/10⁻³).
+        loss_rate_per_us, loss_decay_us, loss_momentum_slope, loss_vertical_power
+            Loss rate per muon l(t) = rate · exp(−t/decay) · :func:`relative_loss`: max(0, 1 + slope·δ/10⁻³) times
+            J_y^power over its mean. With a power above 0 the muons of large vertical amplitude go first and the beam
+            becomes narrower.
 
         Notes
         -----
@@ -405,7 +421,7 @@ class StoredBeam:
             ),
         }
         # Survival to t: exp(-∫ l), solved for t; an exponent that is never reached means no loss.
-        rate = loss_rate_per_us * np.maximum(0.0, 1.0 + loss_momentum_slope * delta * 1e3)
+        rate = loss_rate_per_us * relative_loss(delta, action_y, loss_momentum_slope, loss_vertical_power)
         exponent = generator.exponential(size=count)
         reach = exponent / np.maximum(rate * loss_decay_us, 1e-300)
         lost = reach < 1.0
