@@ -40,7 +40,15 @@ from gminus2.physics.optics import (
 )
 from gminus2.ring.lattice import FUNCTIONS, Lattice, LatticeTables, lattice_at
 
-__all__ = ["BeamState", "MuonPolynomial", "StoredBeam", "evaluate_states", "monomials", "relative_loss"]
+__all__ = [
+    "BeamState",
+    "MuonPolynomial",
+    "StoredBeam",
+    "closed_form_loss_times",
+    "evaluate_states",
+    "monomials",
+    "relative_loss",
+]
 
 FloatArray = NDArray[np.float64]
 
@@ -83,11 +91,19 @@ class MuonPolynomial:
 
 
 def relative_loss(
-    delta: FloatArray, action_y_mm: FloatArray, momentum_slope: float, vertical_power: float
+    delta: FloatArray,
+    action_y_mm: FloatArray,
+    momentum_slope: float,
+    vertical_power: float,
+    mean_power: float | None = None,
 ) -> FloatArray:
-    """Return how much likelier than the average a muon is lost: (1 + slope·δ/10⁻³ ≥ 0) · J_y^power/⟨J_y^power⟩."""
+    """Return how much likelier than the average a muon is lost: (1 + slope·δ/10⁻³ ≥ 0) · J_y^power/⟨J_y^power⟩.
+
+    ``mean_power`` is ⟨J_y^power⟩ of the beam; default: that of the muons given.
+    """
     by_height = action_y_mm**vertical_power
-    relative: FloatArray = np.maximum(0.0, 1.0 + momentum_slope * delta * 1e3) * by_height / by_height.mean()
+    mean = float(by_height.mean()) if mean_power is None else mean_power
+    relative: FloatArray = np.maximum(0.0, 1.0 + momentum_slope * delta * 1e3) * by_height / mean
     return relative
 
 
@@ -420,12 +436,12 @@ class StoredBeam:
                 }
             ),
         }
-        # Survival to t: exp(-∫ l), solved for t; an exponent that is never reached means no loss.
-        rate = loss_rate_per_us * relative_loss(delta, action_y, loss_momentum_slope, loss_vertical_power)
-        exponent = generator.exponential(size=count)
-        reach = exponent / np.maximum(rate * loss_decay_us, 1e-300)
-        lost = reach < 1.0
-        loss_time = np.where(lost, -loss_decay_us * np.log1p(-np.where(lost, reach, 0.0)), np.inf)
+        loss_time = closed_form_loss_times(
+            generator.exponential(size=count),
+            relative_loss(delta, action_y, loss_momentum_slope, loss_vertical_power),
+            rate_per_us=loss_rate_per_us,
+            decay_us=loss_decay_us,
+        )
         zeros = np.zeros(count)
         bare = cls(
             delta=delta,
@@ -523,6 +539,26 @@ class StoredBeam:
             return cls(lattice=lattice, models=models, **others)
         except (KeyError, PhysicsError) as error:
             raise DataError(f"this stored beam is damaged ({error})", where=str(path), hint="make it again") from None
+
+
+def closed_form_loss_times(
+    exponent: FloatArray, relative: FloatArray, *, rate_per_us: float, decay_us: float
+) -> FloatArray:
+    """Return when muons of a closed-form beam are lost [µs], inf if never.
+
+    Parameters
+    ----------
+    exponent
+        ∫ l dt at which each muon is lost: exponentially distributed with mean 1.
+    relative, rate_per_us, decay_us
+        The loss rate l(t) = rate · exp(−t/decay) · :func:`relative_loss`.
+    """
+    # Survival to t: exp(-∫ l), solved for t; an exponent that is never reached means no loss.
+    reach = exponent / np.maximum(rate_per_us * relative * decay_us, 1e-300)
+    lost = reach < 1.0
+    times = np.full(exponent.shape, np.inf)
+    times[lost] = -decay_us * np.log1p(-reach[lost])
+    return times
 
 
 @njit(cache=True, nogil=True)

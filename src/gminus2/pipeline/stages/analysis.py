@@ -31,7 +31,19 @@ from gminus2.pipeline.stages.hardware import data_file, field_file
 from gminus2.pipeline.steps import Step, StepContext
 from gminus2.precession.campaign import Analysis, DatasetOmegaA, DatasetScans, measure_dataset, scan_dataset
 
-__all__ = ["FIELD", "Painter", "beam_file", "beam_step", "field_step", "figures_file", "omega_a_file", "omega_a_step"]
+__all__ = [
+    "FIELD",
+    "Painter",
+    "beam_file",
+    "beam_options",
+    "beam_step",
+    "field_step",
+    "figures_file",
+    "muon_profile",
+    "omega_a_file",
+    "omega_a_step",
+    "with_profile",
+]
 
 FIELD: Final = "field.json"
 
@@ -144,25 +156,29 @@ def beam_step(campaign: Campaign, name: str, painter: Painter | None = None) -> 
     )
 
 
-def _beam(context: StepContext, painter: Painter | None) -> None:
-    name, window = context.settings["name"], context.settings["window_us"]
-    section = BeamSection.model_validate(context.settings["beam"])
-    options = BeamOptions(
+def beam_options(section: BeamSection, window_us: tuple[float, float]) -> BeamOptions:
+    """Return what the beam analysis takes from a campaign, with the window of the ω_a fit."""
+    return BeamOptions(
         rotation_start_us=section.rotation_start_us,
-        fit_start_us=window[0],
-        fit_stop_us=window[1],
+        fit_start_us=window_us[0],
+        fit_stop_us=window_us[1],
         phase_per_momentum_rad=section.phase_per_momentum_rad,
         phase_per_momentum_error=section.phase_per_momentum_error,
         loss=LossFunction(slope=section.loss_slope),
         triple_efficiency=section.triple_efficiency,
         damaged_section=section.damaged_section,
     )
+
+
+def _beam(context: StepContext, painter: Painter | None) -> None:
+    name, window = context.settings["name"], context.settings["window_us"]
+    options = beam_options(BeamSection.model_validate(context.settings["beam"]), (window[0], window[1]))
     analysis = analyse_dataset(CampaignDataset.read(context.inputs[data_file(name)]), options)
     _pack(context, figures_file("beam", name), partial(painter.beam, [analysis]) if painter else None)
     document = {
         **analysis.to_json(),
         "names": list(analysis.corrections),
-        "profile": _profile(analysis),
+        "profile": muon_profile(analysis),
         "warnings": list(analysis.rotation.warnings),
     }
     write_json(context.output(beam_file(name)), document)
@@ -187,7 +203,7 @@ def _beam(context: StepContext, painter: Painter | None) -> None:
         )
 
 
-def _profile(analysis: BeamAnalysis) -> dict[str, float]:
+def muon_profile(analysis: BeamAnalysis) -> dict[str, float]:
     """Return mean and width of the muons in the fit window [mm], the mean of both stations weighted with the decays."""
     totals = []
     for moments in analysis.moments:
@@ -229,7 +245,7 @@ def _field(context: StepContext, painter: Painter | None) -> None:
     section = FieldSection.model_validate(settings)
     sections, prepared = [], []
     for name in names:
-        own = _with_profile(section, json.loads(context.inputs[beam_file(name)].read_text(encoding="utf-8"))["profile"])
+        own = with_profile(section, json.loads(context.inputs[beam_file(name)].read_text(encoding="utf-8"))["profile"])
         data = FieldData.read(context.inputs[field_file(name)])
         sections.append(own)
         prepared.append(prepare_dataset(own, data, executor=context.executor, quiet=context.quiet))
@@ -252,7 +268,7 @@ def _field(context: StepContext, painter: Painter | None) -> None:
         _record_field(context, result, parents)
 
 
-def _with_profile(section: FieldSection, profile: dict[str, float]) -> FieldSection:
+def with_profile(section: FieldSection, profile: dict[str, float]) -> FieldSection:
     """Return the section with the muons where the trackers saw them."""
     muons = section.muons.model_copy(update={**profile, "closed_orbit_mm": 0.0})
     return section.model_copy(update={"muons": muons})
