@@ -30,6 +30,7 @@ from gminus2.data.provenance import content_digest
 from gminus2.errors import ConfigError, DataError, StoreError
 from gminus2.execution import Executor, Future, make_executor, progress, worker_count
 from gminus2.pipeline.batches import Batch, BatchTask, add_batch, reduction_of, run_batch
+from gminus2.pipeline.beam_truth import beam_truth
 from gminus2.reconstruction.reduction import Reducer
 from gminus2.simulation.dataset import prepare_dataset
 from gminus2.simulation.fills import TRUTH_SUMS
@@ -351,7 +352,16 @@ class DatasetWork:
         events, muons = self.truth[: len(TRUTH_SUMS)], self.truth[len(TRUTH_SUMS) :]
         sums = dict(zip(TRUTH_SUMS, (int(v) for v in events), strict=True))
         analysed = max(1, sums["analysed"])
+        corrections = beam_truth(
+            self.config.beam,
+            self.campaign.effects,
+            seed=self.campaign.seed,
+            dataset=self.index,
+            folder=self.folder,
+            threshold_mev=self.campaign.reduction.threshold_mev,
+        )
         return {
+            "beam_corrections_ppb": corrections.corrections_ppb,
             "f_a_mhz": simulation.f_a_mhz,
             "pool": simulation.muons.truth(muons),
             "sums": sums,
