@@ -13,13 +13,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gminus2.config.campaign import Campaign, DatasetConfig, changed_campaign
+from gminus2.config.campaign import BeamConfig, Campaign, DatasetConfig, Effects, changed_campaign
 from gminus2.config.starter import starter_toml
+from gminus2.data import make_provenance
 from gminus2.data.campaign import RECONSTRUCTION_ARRAYS, SHARED_ARRAYS, CampaignDataset
 from gminus2.errors import ConfigError, DataError, StoreError
 from gminus2.pipeline import simulated
 from gminus2.pipeline.reduce import reduce_files
 from gminus2.pipeline.simulated import simulate_campaign
+from gminus2.simulation.beams import stored_beam
 from gminus2.simulation.truth import draw_nature, read_truth
 
 TINY = Campaign(
@@ -58,9 +60,23 @@ def test_two_threads_and_another_batch_size_give_identical_histograms(reference:
     run = simulate_campaign(TINY.model_copy(update={"fills_per_batch": 32}), tmp_path, backend="threads", workers=2)
     assert run.batches_done == 2
     assert_identical(reference / "a.h5", tmp_path / "a.h5")
-    one, two = (read_truth(f / "truth" / "truth.json")["datasets"] for f in (reference, tmp_path))
+    one, two = (read_truth(folder / "truth" / "truth.json")["datasets"] for folder in (reference, tmp_path))
     assert one == two
+    assert run.warnings == ()
     assert not (tmp_path / ".work").exists()
+
+
+def test_a_tracked_ensemble_that_is_used_up_is_reported(tmp_path: Path) -> None:
+    beam = BeamConfig()
+    stored_beam(beam, Effects(), seed=3, dataset=0, count=600).write(tmp_path / "beam.h5", make_provenance("test"))
+    own = DatasetConfig(name="a", fills=32, muons_per_fill=500.0, beam=BeamConfig(ensemble="beam.h5"))
+    campaign = TINY.model_copy(update={"datasets": (own,)})
+    run = simulate_campaign(campaign, tmp_path / "out", folder=tmp_path, backend="serial")
+    assert len(run.warnings) == 1
+    assert "600 muons of the ensemble" in run.warnings[0]
+    truth: dict[str, Any] = read_truth(run.truth)["datasets"]["a"]["pool"]
+    total = truth["electric_field_ppb"] + truth["pitch_ppb"]
+    assert total == pytest.approx(-(truth["ensemble_C_e_ppb"] + truth["ensemble_C_p_ppb"]), rel=0.1)
 
 
 def test_stored_hits_reduce_to_the_histograms_of_the_direct_pass(reference: Path) -> None:

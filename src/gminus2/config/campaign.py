@@ -365,7 +365,9 @@ class Campaign(StrictModel):
     mode: Literal["events", "fast", "expected"] = "events"
     """``events``: every muon and hit; ``fast``: time and energy only; ``expected``: the rate without counting noise."""
     pool_muons: Annotated[int, Field(ge=1000)] = 262_144
-    """Muons drawn from the stored beam per dataset."""
+    """Muons in the sample of the modes ``fast`` and ``expected``, and at most in a supercycle of ``events``."""
+    decays_per_muon: Annotated[int, Field(ge=1)] = 4
+    """Decays for which one drawn muon serves in mode ``events``; every supercycle of 16 fills draws its own."""
     expected_muons: Annotated[int, Field(ge=10)] = 400
     """Muons over which the mode ``expected`` integrates (about 25 ms each)."""
     expected_decays: Annotated[int, Field(ge=100_000)] = 2_000_000

@@ -40,7 +40,7 @@ from gminus2.physics.optics import (
 )
 from gminus2.ring.lattice import FUNCTIONS, Lattice, LatticeTables, lattice_at
 
-__all__ = ["BeamState", "MuonPolynomial", "StoredBeam", "evaluate_states", "monomials"]
+__all__ = ["BeamState", "MuonPolynomial", "StoredBeam", "closed_form_loss_times", "evaluate_states", "monomials"]
 
 FloatArray = NDArray[np.float64]
 
@@ -404,12 +404,13 @@ class StoredBeam:
                 }
             ),
         }
-        # Survival to t: exp(-∫ l), solved for t; an exponent that is never reached means no loss.
-        rate = loss_rate_per_us * np.maximum(0.0, 1.0 + loss_momentum_slope * delta * 1e3)
-        exponent = generator.exponential(size=count)
-        reach = exponent / np.maximum(rate * loss_decay_us, 1e-300)
-        lost = reach < 1.0
-        loss_time = np.where(lost, -loss_decay_us * np.log1p(-np.where(lost, reach, 0.0)), np.inf)
+        loss_time = closed_form_loss_times(
+            generator.exponential(size=count),
+            delta,
+            rate_per_us=loss_rate_per_us,
+            decay_us=loss_decay_us,
+            momentum_slope=loss_momentum_slope,
+        )
         zeros = np.zeros(count)
         bare = cls(
             delta=delta,
@@ -507,6 +508,27 @@ class StoredBeam:
             return cls(lattice=lattice, models=models, **others)
         except (KeyError, PhysicsError) as error:
             raise DataError(f"this stored beam is damaged ({error})", where=str(path), hint="make it again") from None
+
+
+def closed_form_loss_times(
+    exponent: FloatArray, delta: FloatArray, *, rate_per_us: float, decay_us: float, momentum_slope: float
+) -> FloatArray:
+    """Return when muons of a closed-form beam are lost [µs], inf if never.
+
+    Parameters
+    ----------
+    exponent
+        ∫ l dt at which each muon is lost: exponentially distributed with mean 1.
+    delta, rate_per_us, decay_us, momentum_slope
+        Momentum offsets and the loss rate l(t) = rate · exp(−t/decay) · max(0, 1 + slope·δ/10⁻³).
+    """
+    # Survival to t: exp(-∫ l), solved for t; an exponent that is never reached means no loss.
+    rate = rate_per_us * np.maximum(0.0, 1.0 + momentum_slope * delta * 1e3)
+    reach = exponent / np.maximum(rate * decay_us, 1e-300)
+    lost = reach < 1.0
+    times = np.full(exponent.shape, np.inf)
+    times[lost] = -decay_us * np.log1p(-reach[lost])
+    return times
 
 
 @njit(cache=True, nogil=True)
