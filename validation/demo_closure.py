@@ -125,7 +125,7 @@ def one(seed: int, fills: int, folder: Path, threads: int) -> dict[str, Any]:
         return json.loads(pipeline.path(records, name).read_text(encoding="utf-8"))
 
     datasets = {}
-    for index, config in enumerate(campaign.datasets):
+    for config in campaign.datasets:
         name = config.name
         truth = json.loads(unlock_record(seal, keys, pipeline.path(records, truth_file(name)).read_bytes()))
         own = truth["beam_corrections_ppb"]
