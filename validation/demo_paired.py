@@ -49,10 +49,12 @@ from gminus2.pipeline.stages.analysis import beam_options, muon_profile, with_pr
 from gminus2.precession.campaign import Analysis, DatasetAnalyser, Variation
 from gminus2.precession.engine import fit
 from gminus2.precession.settings import FitSettings
+from gminus2.ring.ensemble import relative_loss
 from gminus2.simulation.dataset import DatasetSimulation
 from gminus2.simulation.dataset import prepare_dataset as prepare_muons
 from gminus2.simulation.expected import expected_rate, project_acceptance
 from gminus2.simulation.joint import JointField, simulate_joint_field
+from gminus2.simulation.pool import ROW
 from gminus2.simulation.truth import Nature, a_mu_per_frequency_ratio
 from gminus2.units import omega_reference
 
@@ -76,8 +78,8 @@ OFF = (
 )
 #: Rows of the field that are the same in both worlds: the plunging probe is off by one factor in either.
 COMMON = ("absolute_calibration",)
-#: Groups of equal momentum, each with its own losses.
-_GROUPS = 6
+#: Groups by momentum, and each of them by vertical amplitude, with their own losses.
+_GROUPS = 3, 6
 CORRECTIONS = ("C_e", "C_p", "C_ml", "C_pa", "C_dd")
 
 
@@ -195,11 +197,13 @@ def in_field(campaign: Campaign, index: int, field: JointField) -> Campaign:
     return campaign.model_copy(update={"datasets": tuple(datasets), "only": (datasets[index].name,)})
 
 
-def survival(config: BeamConfig, lost: bool, delta: np.ndarray, t: np.ndarray) -> np.ndarray:
-    """Return the fraction of muons of momenta ``delta`` that losses leave until t, as a density."""
+def survival(config: BeamConfig, lost: bool, rows: np.ndarray, mean_power: float, t: np.ndarray) -> np.ndarray:
+    """Return the fraction of muons ``rows`` of the pool that losses leave until t, as a density."""
     if not lost:
         return np.ones_like(t)
-    rate = config.loss_rate_per_us * np.maximum(0.0, 1.0 + 1e3 * config.loss_momentum_slope * delta)
+    height = 0.5 * rows[:, ROW["root_2jy"]] ** 2
+    slope, power = config.loss_momentum_slope, config.loss_vertical_power
+    rate = config.loss_rate_per_us * relative_loss(rows[:, ROW["delta"]], height, slope, power, mean_power)
     reach = config.loss_decay_us * (1.0 - np.exp(-t / config.loss_decay_us))
     return np.asarray(np.exp(-rate[:, None] * reach).mean(axis=0))
 
@@ -207,7 +211,7 @@ def survival(config: BeamConfig, lost: bool, delta: np.ndarray, t: np.ndarray) -
 def rates(simulation: DatasetSimulation, blocks: int, muons: int, threads: int) -> list[np.ndarray]:
     """Return the rate above threshold, summed over calorimeters, of blocks of the pool.
 
-    A muon that is lost is a step in the rate of a block; so losses multiply groups of equal momentum instead.
+    A lost muon is a step in the rate of a block; so losses multiply groups of equal momentum and amplitude instead.
     """
     campaign = simulation.campaign
     acceptance = project_acceptance(simulation.pool, decays=campaign.expected_decays, seed=campaign.seed)
@@ -217,7 +221,9 @@ def rates(simulation: DatasetSimulation, blocks: int, muons: int, threads: int) 
         rows = simulation.pool.rows[block * muons : (block + 1) * muons].copy()
         rows[:, 11] = np.inf
         total = np.zeros_like(t)
-        for group in np.array_split(rows[np.argsort(rows[:, 2])], _GROUPS):
+        by_momentum = np.array_split(rows[np.argsort(rows[:, ROW["delta"]])], _GROUPS[0])
+        groups = [g for m in by_momentum for g in np.array_split(m[np.argsort(m[:, ROW["root_2jy"]])], _GROUPS[1])]
+        for group in groups:
             rate = expected_rate(
                 replace(simulation.pool, rows=group),
                 acceptance,
@@ -227,7 +233,8 @@ def rates(simulation: DatasetSimulation, blocks: int, muons: int, threads: int) 
                 resolution_stochastic=campaign.detector.resolution_stochastic,
                 resolution_constant=campaign.detector.resolution_constant,
             )
-            left = survival(simulation.config.beam, campaign.effects.lost_muons > 0.0, group[:, 2], t)
+            lost = campaign.effects.lost_muons > 0.0
+            left = survival(simulation.config.beam, lost, group, simulation.muons.mean_power, t)
             total += left * rate.above(campaign.reduction.threshold_mev).sum(axis=0)
         return total
 

@@ -126,6 +126,10 @@ class BeamConfig(StrictModel):
     """Decay time of the loss rate."""
     loss_momentum_slope: float = -0.3
     """Relative change of the loss rate per 1e-3 of dp/p; negative: low momenta are lost faster."""
+    loss_vertical_power: NonNegative = 0.0
+    """Loss rate grows as the vertical action to this power (mean rate unchanged); 0: whatever the amplitude."""
+    radial_field_ppm: float = 0.0
+    """Mean radial magnetic field [ppm of the dipole]: raises the beam by R0/n times it, 0.066 mm/ppm at n = 0.108."""
     polarisation: Fraction = 0.95
     """Of the stored muons."""
     voltages: tuple[VoltageComponent, ...] = ()

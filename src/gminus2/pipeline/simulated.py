@@ -30,8 +30,9 @@ from gminus2.data.provenance import content_digest
 from gminus2.errors import ConfigError, DataError, StoreError
 from gminus2.execution import Executor, Future, make_executor, progress, worker_count
 from gminus2.pipeline.batches import Batch, BatchTask, add_batch, reduction_of, run_batch
+from gminus2.pipeline.beam_truth import beam_truth
 from gminus2.reconstruction.reduction import Reducer
-from gminus2.simulation.dataset import prepare_dataset
+from gminus2.simulation.dataset import LASER_FIRST_US, prepare_dataset
 from gminus2.simulation.fills import TRUTH_SUMS
 from gminus2.simulation.muons import POOL_SUMS
 from gminus2.simulation.truth import Nature, draw_nature, write_truth
@@ -327,6 +328,8 @@ class DatasetWork:
                 "reduction": self.reducer.settings.model_dump(mode="json"),
                 "detector": {
                     "laser_energy_mev": self.campaign.detector.laser_energy_mev,
+                    "laser_first_us": LASER_FIRST_US,
+                    "laser_step_us": self.campaign.detector.laser_step_us,
                     "tracker_x_mm": self.campaign.detector.tracker_x_mm,
                     "tracker_y_mm": self.campaign.detector.tracker_y_mm,
                     "tracker_angle_mrad": self.campaign.detector.tracker_angle_mrad,
@@ -351,7 +354,16 @@ class DatasetWork:
         events, muons = self.truth[: len(TRUTH_SUMS)], self.truth[len(TRUTH_SUMS) :]
         sums = dict(zip(TRUTH_SUMS, (int(v) for v in events), strict=True))
         analysed = max(1, sums["analysed"])
+        corrections = beam_truth(
+            self.config.beam,
+            self.campaign.effects,
+            seed=self.campaign.seed,
+            dataset=self.index,
+            folder=self.folder,
+            threshold_mev=self.campaign.reduction.threshold_mev,
+        )
         return {
+            "beam_corrections_ppb": corrections.corrections_ppb,
             "f_a_mhz": simulation.f_a_mhz,
             "pool": simulation.muons.truth(muons),
             "sums": sums,

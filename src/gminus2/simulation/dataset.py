@@ -23,11 +23,12 @@ from gminus2.simulation.muons import POOL_SUMS, MuonSource
 from gminus2.simulation.pool import FieldMultipoles, MuonPool
 from gminus2.simulation.truth import Nature
 
-__all__ = ["SUPERCYCLE", "DatasetSimulation", "muons_per_supercycle", "prepare_dataset"]
+__all__ = ["LASER_FIRST_US", "SUPERCYCLE", "DatasetSimulation", "muons_per_supercycle", "prepare_dataset"]
 
 #: Fills of one accelerator supercycle: two batches of eight bunches.
 SUPERCYCLE: Final = 16
-_LASER_FIRST_US: Final = 5.0
+#: First in-fill laser pulse of a fill.
+LASER_FIRST_US: Final = 5.0
 
 
 @dataclass
@@ -248,7 +249,7 @@ def prepare_dataset(campaign: Campaign, index: int, nature: Nature, folder: Path
         background_energy_mev=detector.background_energy_mev,
         laser_energy_mev=detector.laser_energy_mev,
         laser_resolution=detector.laser_resolution,
-        laser_first_us=_LASER_FIRST_US,
+        laser_first_us=LASER_FIRST_US,
         laser_spacing_us=detector.laser_spacing_us,
         laser_shots=detector.laser_shots,
         tracker_x_mm=detector.tracker_x_mm,

@@ -22,7 +22,7 @@ from gminus2.errors import PhysicsError
 from gminus2.physics.numerics import gaussian_pair, philox, uniform
 from gminus2.physics.optics import electric_field_correction, pitch_shift
 from gminus2.random import key_words
-from gminus2.ring.ensemble import StoredBeam, closed_form_loss_times
+from gminus2.ring.ensemble import StoredBeam, closed_form_loss_times, relative_loss
 from gminus2.simulation.pool import ROW, FieldMultipoles, LatticeFactors, MuonPool, factorise_lattice
 
 __all__ = ["POOL_SUMS", "MuonSource", "pool_truth"]
@@ -93,7 +93,7 @@ class MuonSource:
     Attributes
     ----------
     beam
-        The stored beam; of a closed-form one only its lattice, models and polarisation are used.
+        The stored beam; of a closed-form one only lattice, models, polarisation and ⟨J_y^power⟩ of the losses are used.
     count
         Muons per supercycle.
     omega_a
@@ -118,6 +118,7 @@ class MuonSource:
     y_up_mm: float
     lost_times: Array
     lost_fraction: float
+    mean_power: float
 
     @classmethod
     def of(
@@ -170,6 +171,7 @@ class MuonSource:
             y_up_mm=-float(np.mean(lattice.column("orbit_y")[-1])),
             lost_times=beam.loss_time_us[lost] if config.ensemble else np.zeros(0),
             lost_fraction=beam.mean(lost.astype(np.float64)) if config.ensemble else 0.0,
+            mean_power=beam.mean(beam.action_y_mm**config.loss_vertical_power),
         )
 
     @property
@@ -259,10 +261,15 @@ class MuonSource:
         if not self.config.ensemble:
             return closed_form_loss_times(
                 -np.log(luck),
-                rows[:, ROW["delta"]],
+                relative_loss(
+                    rows[:, ROW["delta"]],
+                    0.5 * rows[:, ROW["root_2jy"]] ** 2,
+                    self.config.loss_momentum_slope,
+                    self.config.loss_vertical_power,
+                    self.mean_power,
+                ),
                 rate_per_us=scale * self.config.loss_rate_per_us,
                 decay_us=self.config.loss_decay_us,
-                momentum_slope=self.config.loss_momentum_slope,
             )
         times = rows[:, ROW["loss_time_us"]]
         if scale <= 1.0:
