@@ -5,11 +5,13 @@ from __future__ import annotations
 import contextlib
 import gzip
 import json
+import pickle
 import shutil
 import struct
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import h5py
@@ -20,8 +22,8 @@ from click.testing import CliRunner
 from gminus2.cli.main import main
 from gminus2.config import parse_config
 from gminus2.config.campaign import Campaign, load_campaign
-from gminus2.errors import BlindingError, ConfigError
-from gminus2.execution import make_executor
+from gminus2.errors import BlindingError, ConfigError, GMinus2Error
+from gminus2.execution import SerialExecutor, make_executor
 from gminus2.measurement.blinding import lock_record, make_seal, open_seal, read_seal, unlock_record
 from gminus2.measurement.unblinding import read_register
 from gminus2.pipeline.simulated_measurement import SimulatedMeasurement, build_pipeline, measure_campaign
@@ -249,13 +251,41 @@ def test_only_does_one_stage_again_and_refuses_what_it_cannot_start_from(
     document = json.loads((output / "result.json").read_text(encoding="utf-8"))
     assert document["a_mu"] == result["a_mu"]
     assert document["unblinding"]["result_version"] == 1
-    early = measure("--output", str(tmp_path / "early"), "--only", "beam")
-    assert early.exit_code == 2
-    assert "run the earlier steps first" in early.output
-    wrong = measure("--output", str(output), "--from", "omega")
-    assert wrong.exit_code == 2
-    assert "omega-a" in wrong.output
-    assert measure("--output", str(output), "--only", "beam", "--from", "field").exit_code == 2
+    for options, message in (
+        (("--output", str(tmp_path / "early"), "--only", "beam"), "run the earlier steps first"),
+        (("--output", str(output), "--from", "omega"), "omega-a"),
+        (("--output", str(output), "--only", "beam", "--from", "field"), "--only"),
+    ):
+        refused = measure(*options).exception
+        assert isinstance(refused, GMinus2Error)
+        assert refused.exit_code == 2
+        assert message in str(refused)
+
+
+class Elsewhere(SerialExecutor):
+    """An executor whose tasks and results cross a border as bytes, as on a cluster."""
+
+    workers = 2
+
+    def submit(self, function: Callable[..., Any], /, *args: Any) -> Any:
+        packed = pickle.dumps((function, args))
+
+        def there() -> bytes:
+            unpacked, given = pickle.loads(packed)
+            return pickle.dumps(unpacked(*given))
+
+        task = super().submit(there)
+        return SimpleNamespace(result=lambda: pickle.loads(task.result()), cancel=task.cancel)
+
+
+def test_simulation_and_field_come_out_the_same_where_tasks_and_results_travel_as_bytes(
+    campaign: Campaign, output: Path
+) -> None:
+    pipeline = build_pipeline(campaign, output, output)
+    before = pipeline.run()
+    for name in ("simulate.a", "field"):
+        again = pipeline.run(only=name, executor=Elsewhere())
+        assert again[name].outputs == before[name].outputs
 
 
 def test_the_number_is_explained_down_to_seal_constants_and_settings(result: dict[str, Any]) -> None:
