@@ -10,9 +10,10 @@ Two worlds per dataset of the demo, from the same random numbers:
   transients, averaged over a beam in its centre;
 * **on**: all of it, as shipped (×1) or amplified (×5, see ``amplified``).
 
-ω_a^m is fitted to rates integrated without counting noise: full model in the world with effects, five parameters in
-the other. C_e … C_dd and the muons' profile come from simulated detectors of the world with effects, with the recorded
-statistics; ω̃'_p, B_k and B_q from probes, trolley and calibration of each world. Then
+ω_a^m comes from datasets without counting noise (``gminus2.simulation.expected_dataset``): by the A and T methods with
+all corrections and the full model in the world with effects, with five parameters in the other. C_e … C_dd and the
+muons' profile come from simulated detectors of the world with effects, with the recorded statistics; ω̃'_p, B_k and B_q
+from probes, trolley and calibration of each world. Then
 
     bias = R'_on/R'_off − 1,   R' = f_a (1 + ΣC) / [f'_p (1 + B_k + B_q)]
 
@@ -31,14 +32,13 @@ import tempfile
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from gminus2.beam.campaign import BeamAnalysis, analyse_dataset
 from gminus2.config.campaign import BeamConfig, Campaign, changed_campaign, load_campaign
 from gminus2.data.campaign import AXES, CampaignDataset
-from gminus2.data.histograms import TimeHistogram
 from gminus2.data.nmr import FieldData
 from gminus2.execution import make_executor, map_ordered
 from gminus2.field.analysis import campaign_walk_rate, finish_dataset, prepare_dataset
@@ -46,15 +46,13 @@ from gminus2.field.result import FieldResult
 from gminus2.field.trolley import extract_frequencies
 from gminus2.pipeline.simulated import simulate_campaign
 from gminus2.pipeline.stages.analysis import beam_options, muon_profile, with_profile
-from gminus2.precession.campaign import Analysis, DatasetAnalyser, Variation
-from gminus2.precession.engine import fit
-from gminus2.precession.settings import FitSettings
-from gminus2.ring.ensemble import relative_loss
+from gminus2.precession.campaign import Analysis, DatasetAnalyser
 from gminus2.simulation.dataset import DatasetSimulation
 from gminus2.simulation.dataset import prepare_dataset as prepare_muons
-from gminus2.simulation.expected import expected_rate, project_acceptance
+from gminus2.simulation.expected import project_acceptance, true_rate
+from gminus2.simulation.expected_dataset import expected_dataset, expected_world
+from gminus2.simulation.expected_losses import survival
 from gminus2.simulation.joint import JointField, simulate_joint_field
-from gminus2.simulation.pool import ROW
 from gminus2.simulation.truth import Nature, a_mu_per_frequency_ratio
 from gminus2.units import omega_reference
 
@@ -80,6 +78,9 @@ OFF = (
 COMMON = ("absolute_calibration",)
 #: Groups by momentum, and each of them by vertical amplitude, with their own losses.
 _GROUPS = 3, 6
+METHODS: tuple[Literal["A", "T"], ...] = ("A", "T")
+#: Scale of the noise-free datasets: Run-1a.
+FILLS = 1_500_000
 CORRECTIONS = ("C_e", "C_p", "C_ml", "C_pa", "C_dd")
 
 
@@ -197,73 +198,62 @@ def in_field(campaign: Campaign, index: int, field: JointField) -> Campaign:
     return campaign.model_copy(update={"datasets": tuple(datasets), "only": (datasets[index].name,)})
 
 
-def survival(config: BeamConfig, lost: bool, rows: np.ndarray, mean_power: float, t: np.ndarray) -> np.ndarray:
-    """Return the fraction of muons ``rows`` of the pool that losses leave until t, as a density."""
-    if not lost:
-        return np.ones_like(t)
-    height = 0.5 * rows[:, ROW["root_2jy"]] ** 2
-    slope, power = config.loss_momentum_slope, config.loss_vertical_power
-    rate = config.loss_rate_per_us * relative_loss(rows[:, ROW["delta"]], height, slope, power, mean_power)
+def lasting(config: BeamConfig, delta: np.ndarray, t: np.ndarray) -> np.ndarray:
+    """Return the fraction of muons of momenta ``delta`` that losses leave until t, as a density."""
+    rate = config.loss_rate_per_us * np.maximum(0.0, 1.0 + 1e3 * config.loss_momentum_slope * delta)
     reach = config.loss_decay_us * (1.0 - np.exp(-t / config.loss_decay_us))
     return np.asarray(np.exp(-rate[:, None] * reach).mean(axis=0))
 
 
-def rates(simulation: DatasetSimulation, blocks: int, muons: int, threads: int) -> list[np.ndarray]:
-    """Return the rate above threshold, summed over calorimeters, of blocks of the pool.
+def noise_free(simulation: DatasetSimulation, block: int, muons: int) -> CampaignDataset:
+    """Return the expected dataset of a block of the pool, with pileup, gain and losses as the effects say.
 
-    A lost muon is a step in the rate of a block; so losses multiply groups of equal momentum and amplitude instead.
+    A muon that is lost is a step in the rate of a block; so losses multiply groups of equal momentum instead.
     """
     campaign = simulation.campaign
     acceptance = project_acceptance(simulation.pool, decays=campaign.expected_decays, seed=campaign.seed)
-    t = AXES["time_width_us"] * (np.arange(int(AXES["n_time"])) + 0.5)
-
-    def one(block: int) -> np.ndarray:
-        rows = simulation.pool.rows[block * muons : (block + 1) * muons].copy()
-        rows[:, 11] = np.inf
-        total = np.zeros_like(t)
-        by_momentum = np.array_split(rows[np.argsort(rows[:, ROW["delta"]])], _GROUPS[0])
-        groups = [g for m in by_momentum for g in np.array_split(m[np.argsort(m[:, ROW["root_2jy"]])], _GROUPS[1])]
-        for group in groups:
-            rate = expected_rate(
-                replace(simulation.pool, rows=group),
-                acceptance,
-                muons=len(group),
-                decays=1e10 * len(group) / muons,
-                clock_offset=0.0,
-                resolution_stochastic=campaign.detector.resolution_stochastic,
-                resolution_constant=campaign.detector.resolution_constant,
-            )
-            lost = campaign.effects.lost_muons > 0.0
-            left = survival(simulation.config.beam, lost, group, simulation.muons.mean_power, t)
-            total += left * rate.above(campaign.reduction.threshold_mev).sum(axis=0)
-        return total
-
-    with make_executor("threads", threads) as executor:
-        return list(map_ordered(executor, one, range(blocks), title="rate", quiet=True))
-
-
-def fitted_ppm(counts: np.ndarray, analyser: DatasetAnalyser | None) -> float:
-    """Return R of a fit: with the model that an analysis would take, or five parameters."""
-    histogram = TimeHistogram(counts, np.zeros(1), AXES["time_width_us"], ("all",))
-    settings = FitSettings(window_us=WINDOW)
-    five = fit(histogram, "five", settings)
-    if analyser is None:
-        return five.value("R")
-    model = analyser.model(Analysis("T-global"), Variation(), 1e9)
-    start = {name: value for name, value in five.values.items() if name in model.parameter_names}
-    return fit(histogram, model, settings, start=start).value("R")
+    t = AXES["time_width_us"] * (np.arange(int(AXES["n_time"]), dtype=np.float64) + 0.5)
+    rows = simulation.pool.rows[block * muons : (block + 1) * muons]
+    lost = campaign.effects.lost_muons > 0.0
+    total = np.zeros(())
+    for group in np.array_split(rows[np.argsort(rows[:, 2])], _GROUPS):
+        rate = true_rate(
+            replace(simulation.pool, rows=group),
+            acceptance,
+            muons=len(group),
+            decays=simulation.config.muons_per_fill * len(group) / muons,
+            clock_offset=0.0,
+            losses=False,
+            start_us=0.5,
+        )
+        if lost:
+            # The dataset takes the pool's mean survival, which has no momentum, into account: it is taken out here.
+            rate *= lasting(simulation.config.beam, group[:, 2], t) / survival(simulation, t)
+        total = total + rate
+    return expected_dataset(simulation, expected_world(simulation, total), fills=FILLS)
 
 
 def blocks_ppm(
-    simulation: DatasetSimulation, analyser: DatasetAnalyser | None, blocks: int, muons: int, threads: int
+    simulation: DatasetSimulation, seen: DatasetAnalyser | None, blocks: int, muons: int, threads: int
 ) -> np.ndarray:
-    """Return R [ppm] of each block, the mean shift of its muons replaced by that of the pool."""
+    """Return R [ppm] by (block, method), the mean shift of a block's muons replaced by that of the pool.
+
+    ``seen`` is what the trackers of the world with effects recorded: the beam's oscillations come from there.
+    """
     whole = 1e-6 * simulation.pool.rows[:, 14].mean()
-    result = []
-    for k, counts in enumerate(rates(simulation, blocks, muons, threads)):
-        own = 1e-6 * simulation.pool.rows[k * muons : (k + 1) * muons, 14].mean()
-        result.append(fitted_ppm(counts, analyser) - own + whole)
-    return np.array(result)
+
+    def one(block: int) -> list[float]:
+        analyser = DatasetAnalyser(noise_free(simulation, block, muons))
+        if seen is not None:
+            analyser.__dict__["oscillations"] = seen.oscillations
+        own = 1e-6 * simulation.pool.rows[block * muons : (block + 1) * muons, 14].mean()
+        analyses = [Analysis(m, "global", m, start_us=WINDOW[0], stop_us=WINDOW[1]) for m in METHODS]
+        if seen is None:
+            analyses = [replace(a, pileup="none", gain=False, lost_muons=False) for a in analyses]
+        return [analyser.measure(analysis).r_ppm - own + whole for analysis in analyses]
+
+    with make_executor("threads", threads) as executor:
+        return np.array(list(map_ordered(executor, one, range(blocks), title="expected", quiet=True)))
 
 
 # The comparison -------------------------------------------------------------------------------------------------------
@@ -311,8 +301,8 @@ def pair(campaign: Campaign, index: int, factor: float, given: Given) -> dict[st
     true_off = 1e6 * muons_off.f_a_mhz
     corrections = {name: beam.corrections[name] for name in CORRECTIONS}
     total = sum(c.value_ppb for c in corrections.values())
-    f_on, f_off = (F_REFERENCE_HZ * (1.0 + 1e-6 * float(r.mean())) for r in (r_on, r_off))
-    scatter = 1e3 * (r_on - r_off)
+    (f_on, t_on), (f_off, t_off) = (F_REFERENCE_HZ * (1.0 + 1e-6 * r.mean(axis=0)) for r in (r_on, r_off))
+    scatter = 1e3 * (r_on - r_off)[:, 0]
     n = len(scatter)
     errors = {
         "integration": float(scatter.std(ddof=1) / math.sqrt(n)) if n > 1 else math.nan,
@@ -335,7 +325,8 @@ def pair(campaign: Campaign, index: int, factor: float, given: Given) -> dict[st
     field_error = math.hypot(*(v for k, v in errors.items() if k not in (*CORRECTIONS, "integration", "B_k", "B_q")))
     c_error = math.hypot(*(c.uncertainty_ppb for c in corrections.values()))
     rows = [
-        ["omega_a^m - true", left(f_on, true_on), left(f_off, true_off), errors["integration"]],
+        ["omega_a^m (T) - true", left(t_on, true_on), left(t_off, true_off), errors["integration"]],
+        ["omega_a^m (A) - true", left(f_on, true_on), left(f_off, true_off), errors["integration"]],
         *([name, c.value_ppb, 0.0, c.uncertainty_ppb] for name, c in corrections.items()),
         ["sum C", total, 0.0, c_error],
         [
@@ -369,9 +360,9 @@ def show(found: dict[str, Any]) -> None:
         f"\ndataset {found['dataset']}, effects x {found['factor']:g}: {found['hits']:.3g} hits, "
         f"{found['blocks']} blocks of {found['muons']} muons; ppb"
     )
-    print(f"{'':18s} {'on':>10s} {'off':>10s} {'on - off':>10s} {'error':>8s}")
+    print(f"{'':20s} {'on':>10s} {'off':>10s} {'on - off':>10s} {'error':>8s}")
     for name, on, off, error in found["rows"]:
-        print(f"{name:18s} {on:10.1f} {off:10.1f} {on - off:10.1f} {error:8.1f}")
+        print(f"{name:20s} {on:10.1f} {off:10.1f} {on - off:10.1f} {error:8.1f}")
     verdict = "within" if abs(found["bias_ppb"]) <= found["error_ppb"] else "OUTSIDE"
     print(f"bias of R'_mu: {found['bias_ppb']:+.1f} ± {found['error_ppb']:.1f} ppb: {verdict} one standard error")
 
@@ -383,7 +374,7 @@ def main() -> None:
     parser.add_argument("--datasets", default="a")
     parser.add_argument("--factors", default="1,5")
     parser.add_argument("--fills", type=int, default=6144)
-    parser.add_argument("--muons", type=int, default=1000, help="muons of a block")
+    parser.add_argument("--muons", type=int, default=600, help="muons of a block")
     parser.add_argument("--blocks", type=int, default=4)
     parser.add_argument("--seed", type=int, default=2001)
     parser.add_argument("--threads", type=int, default=2)

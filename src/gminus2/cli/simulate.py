@@ -55,6 +55,7 @@ def simulate(
     from gminus2.config.campaign import changed_campaign, load_campaign
     from gminus2.data import make_provenance, write_result
     from gminus2.pipeline.simulated import simulate_campaign
+    from gminus2.simulation.joint import in_own_magnet
 
     if mode is not None:
         changes = (*changes, f'mode="{mode}"')
@@ -63,6 +64,9 @@ def simulate(
     )
     path = Path(campaign)
     console = printer(quiet)
+    if config.field is not None:
+        config = in_own_magnet(config)
+        console.print("the muons precess in the magnet of \\[field], transients included, as in gminus2 measure")
     provenance = make_provenance("simulate", config=config.model_dump(mode="json"), seed=config.seed)
     if config.mode != "events":
         _other_mode(config, output, path, backend, workers, scheduler, quiet)

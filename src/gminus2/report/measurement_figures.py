@@ -134,7 +134,8 @@ def methods_figure(document: Mapping[str, Any]) -> Figure:
     axes.set_xlabel(f"shift of R′ ({unit})")
     axes.set_title("R′ by analysis of ω_a; bar: allowed 1σ")
     axes.grid(axis="y", visible=False)
-    axes.margins(x=0.12)
+    reach = 1.15 * max(max(allowed), max(abs(scale * m["shift_ppb"]) for m in methods))
+    axes.set_xlim(-reach, reach)
     return figure
 
 
