@@ -1,8 +1,10 @@
-"""A demo killed (kill -9) at random moments and resumed ends with the numbers of an undisturbed one.
+"""A demo killed (kill -9) at random moments of every stage and resumed ends with the numbers of an undisturbed one.
 
-    python validation/demo_kill.py [KILLS] [FILLS]          default 10 kills of a demo of 1024 fills per dataset
+    python validation/demo_kill.py [KILLS] [FILLS]          default 10 kills of two datasets of 1024 fills
 
-Both runs share one seal, so that their numbers can be compared.
+Kill number k waits until the store holds its share of the steps, then for a random part of a step: so the kills fall
+into all stages, the last into freezing, opening and writing. Both runs share one seal, so that their numbers can be
+compared.
 """
 
 from __future__ import annotations
@@ -20,11 +22,16 @@ import numpy as np
 
 
 def start(output: Path, fills: int) -> subprocess.Popen[bytes]:
-    """Start a measurement of the demo."""
+    """Start a measurement of two datasets of the demo."""
     change = 'measurement.omega_a.teams=[{name="A-global",method="A"}]'
     command = [sys.executable, "-m", "gminus2", "measure", "demo", "--fills", str(fills), "--quiet"]
-    command += ["--set", change, "--set", "measurement.omega_a.systematics=false", "--output", str(output)]
-    return subprocess.Popen(command)
+    command += ["--set", 'only=["a","b"]', "--set", change, "--set", "measurement.omega_a.systematics=false"]
+    return subprocess.Popen([*command, "--output", str(output)])
+
+
+def done(output: Path) -> list[str]:
+    """Return the steps that the store has finished."""
+    return [json.loads(p.read_text(encoding="utf-8"))["step"] for p in (output / "store" / "records").glob("*.json")]
 
 
 def numbers(output: Path) -> dict[str, Any]:
@@ -45,22 +52,29 @@ def main() -> None:
         if start(whole, fills).wait():
             raise SystemExit("the undisturbed run failed")
         duration = time.monotonic() - begin
+        document = json.loads((whole / "result.json").read_text(encoding="utf-8"))
+        names = [step["name"] for step in document["steps"]]
+        seconds = {step["name"]: step["seconds"] for step in document["steps"]}
         shutil.copytree(whole / "seal", killed / "seal", ignore=shutil.ignore_patterns("*.jsonl"))
         generator = np.random.default_rng(1)
-        done = 0
-        for moment in generator.uniform(0.02, 0.3, kills):
+        count = 0
+        for k in range(kills):
+            target = round(k * len(names) / max(kills - 1, 1))
             process = start(killed, fills)
-            time.sleep(moment * duration)
+            while process.poll() is None and len(done(killed)) < target:
+                time.sleep(0.05)
+            # What runs now, or the end of the run, lasts about that long.
+            current = names[target] if target < len(names) else "freezing, opening, writing"
+            time.sleep(float(generator.uniform(0.0, 1.0)) * seconds.get(current, 1.0))
             if process.poll() is None:
                 process.kill()
                 process.wait()
-                done += 1
-            finished = len(list((killed / "store" / "records").glob("*.json")))
-            print(f"killed after {moment * duration:5.1f} s; {finished} steps are done", flush=True)
+                count += 1
+                print(f"kill {count:2d} in {current}; {len(done(killed))} of {len(names)} steps are done", flush=True)
         if start(killed, fills).wait():
             raise SystemExit("the resumed run failed")
         same = numbers(whole) == numbers(killed)
-        print(f"{done} kills in runs of {duration:.0f} s; identical numbers: {same}")
+        print(f"{count} kills of a run of {duration:.0f} s; identical numbers: {same}")
         if not same:
             raise SystemExit(1)
 

@@ -2,40 +2,38 @@
 
 from __future__ import annotations
 
+import contextlib
+import gzip
 import json
+import pickle
+import shutil
 import struct
-from collections.abc import Iterator
+import tomllib
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import h5py
+import numpy as np
 import pytest
+from click.testing import CliRunner
 
+from gminus2.cli.main import main
 from gminus2.config import parse_config
 from gminus2.config.campaign import Campaign, load_campaign
-from gminus2.errors import BlindingError, ConfigError
-from gminus2.execution import make_executor
+from gminus2.errors import BlindingError, ConfigError, GMinus2Error
+from gminus2.execution import SerialExecutor, make_executor
 from gminus2.measurement.blinding import lock_record, make_seal, open_seal, read_seal, unlock_record
 from gminus2.measurement.unblinding import read_register
 from gminus2.pipeline.simulated_measurement import SimulatedMeasurement, build_pipeline, measure_campaign
+from gminus2.pipeline.stages import analysis
 from gminus2.pipeline.stages.hardware import Keyring, passphrases, truth_file
 from gminus2.pipeline.trace import ancestors
 from gminus2.report.campaign_report import campaign_painter, write_campaign
 
-TINY: dict[str, Any] = {
-    "kind": "simulated",
-    "name": "tiny",
-    "seed": 11,
-    "pool_muons": 65_536,
-    "fills_per_batch": 512,
-    "truth": {"phrase": "tiny"},
-    "datasets": [{"name": "a", "fills": 1024, "beam": {"momentum_mean": 8e-4}}],
-    "field": {
-        "world": {"fixed_cycle_s": 30.0},
-        "trolley": {"azimuths": 1000},
-        "datasets": [{"name": "a", "days_between_trolley_runs": 0.5}],
-    },
-    "measurement": {"omega_a": {"systematics": False, "teams": [{"name": "T"}]}},
-}
+ROOT = Path(__file__).parents[2]
+TINY: dict[str, Any] = tomllib.loads((ROOT / "examples" / "guide.toml").read_text(encoding="utf-8"))
 
 
 def measured(campaign: Campaign, output: Path, **options: Any) -> SimulatedMeasurement:
@@ -53,9 +51,9 @@ def campaign() -> Campaign:
 
 
 @pytest.fixture(scope="module")
-def output(campaign: Campaign, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("measured")
-    measured(campaign, folder)
+def output(guide_output: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("campaign") / "measured"
+    shutil.copytree(guide_output, folder)
     return folder
 
 
@@ -94,6 +92,49 @@ def _numbers(value: Any) -> Iterator[float]:
         yield value
 
 
+def _inside(path: Path) -> Iterator[tuple[bytes, np.ndarray]]:
+    """Yield (bytes, numbers) of a file, of what is packed in it, and of every array and attribute of an HDF5 file."""
+    raw = path.read_bytes()
+    if raw[:2] == b"\x1f\x8b":
+        raw = gzip.decompress(raw)
+    yield raw, np.empty(0)
+    with contextlib.suppress(ValueError):
+        yield b"", np.array(list(_numbers(json.loads(raw))), dtype=np.float64)
+    if not h5py.is_hdf5(path):
+        return
+    values: list[Any] = []
+    with h5py.File(path) as file:
+
+        def visit(_: str, item: h5py.Group | h5py.Dataset) -> None:
+            values.extend(item.attrs.values())
+            if isinstance(item, h5py.Dataset):
+                values.append(item[()])
+
+        values.extend(file.attrs.values())
+        file.visititems(visit)
+    for value in values:
+        array = np.asarray(value)
+        if array.dtype.names:
+            for name in array.dtype.names:
+                yield b"", np.asarray(array[name], dtype=np.float64).ravel()
+        elif array.dtype.kind in "fiu":
+            yield array.tobytes(), array.astype(np.float64).ravel()
+        else:
+            text = b" ".join(v if isinstance(v, bytes) else str(v).encode() for v in array.ravel().tolist())
+            yield text, np.empty(0)
+
+
+def _shows(path: Path, secrets: list[float]) -> bool:
+    """Return whether a file holds one of the secrets, as bytes, text or number."""
+    for raw, numbers in _inside(path):
+        for secret in secrets:
+            if struct.pack("<d", secret) in raw or f"{secret:.9g}".encode() in raw:
+                return True
+            if (np.abs(numbers / secret - 1.0) < 1e-10).any():
+                return True
+    return False
+
+
 def test_no_unblinded_number_lies_in_the_store_or_the_blinded_result(output: Path, result: dict[str, Any]) -> None:
     keyring = Keyring(output / "seal")
     seal = read_seal(keyring.seal)
@@ -109,24 +150,29 @@ def test_no_unblinded_number_lies_in_the_store_or_the_blinded_result(output: Pat
         truth["f_a_mhz"],
         1e6 * truth["f_a_mhz"],
         truth["field"]["f_p_hz"],
+        1e-6 * truth["field"]["f_p_hz"],
         result["R_mu"]["value"],
         result["a_mu"]["value"],
         result["datasets"][0]["R_mu"]["value"],
     ]
     files = [p for p in (output / "store").rglob("*") if p.is_file()]
     files += [output / "blinded" / "result.json", output / "blinded" / "frozen.json"]
+    assert sum(h5py.is_hdf5(path) for path in files) >= 2
     assert len(files) > 10
-    for path in files:
-        raw = path.read_bytes()
-        for secret in secrets:
-            assert struct.pack("<d", secret) not in raw, path
-            assert f"{secret:.9g}".encode() not in raw, path
-        try:
-            document = json.loads(raw)
-        except ValueError:
-            continue
-        for number in _numbers(document):
-            assert all(abs(number / secret - 1.0) > 1e-10 for secret in secrets), path
+    assert [path for path in files if _shows(path, secrets)] == []
+
+
+def test_the_search_finds_a_number_planted_in_a_compressed_array_an_attribute_or_a_packed_file(tmp_path: Path) -> None:
+    secret = 0.22908165432109876
+    with h5py.File(tmp_path / "array.h5", "w") as file:
+        file.create_dataset("deep/values", data=np.append(np.zeros(9999), secret), compression="gzip", shuffle=True)
+    with h5py.File(tmp_path / "attribute.h5", "w") as file:
+        file.create_group("deep").attrs["f_a"] = secret
+    (tmp_path / "packed.json.gz").write_bytes(gzip.compress(json.dumps({"f": [secret]}).encode()))
+    (tmp_path / "text.json").write_text(json.dumps({"f_a": secret * (1.0 + 1e-12)}), encoding="utf-8")
+    for path in tmp_path.iterdir():
+        assert _shows(path, [secret]), path
+        assert not _shows(path, [secret * (1.0 + 1e-6)]), path
 
 
 def _records(output: Path) -> list[dict[str, Any]]:
@@ -151,6 +197,95 @@ def test_a_stage_name_stands_for_its_steps(campaign: Campaign, output: Path) -> 
     assert actions["beam.a"] == actions["field"] == actions["combine"] == "run"
     with pytest.raises(ConfigError, match="beam"):
         pipeline.plan(from_step="bean")
+
+
+def test_another_look_of_the_figures_redoes_no_number(
+    campaign: Campaign, output: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(analysis, "figures_digest", lambda: "another")
+    actions = {p.step: p.action for p in build_pipeline(campaign, output, output, campaign_painter()).plan()}
+    redone = {step for step, action in actions.items() if action == "run"}
+    assert redone == {"figures.omega-a-a", "figures.beam-a", "figures.field"}
+    # Nobody remembers the analysis of the other process: it is made again for the drawing.
+    pipeline = build_pipeline(campaign, output, output, campaign_painter())
+    records = pipeline.run(only="figures.beam-a")
+    drawn = json.loads(pipeline.path(records, "figures-beam-a.json").read_text(encoding="utf-8"))
+    assert any(name.endswith("momentum") for name in drawn)
+
+
+def test_a_dry_run_says_what_would_be_done_and_does_nothing(guide_file: Path, output: Path, tmp_path: Path) -> None:
+    def plan(*options: str) -> dict[str, str]:
+        found = CliRunner().invoke(main, ["measure", str(guide_file), "--dry-run", *options])
+        assert found.exit_code == 0, found.output
+        lines = [line.strip().partition(": ") for line in found.output.splitlines() if ": " in line]
+        return {name: rest for name, _, rest in lines}
+
+    before = sorted(p.stat().st_mtime_ns for p in output.rglob("*"))
+    assert all(rest.startswith("stored") for rest in plan("--output", str(output)).values())
+    one = plan("--output", str(output), "--only", "omega-a")
+    assert one["omega-a.a"].startswith("run (asked for")
+    assert [name for name, rest in one.items() if rest.startswith("run")] == ["omega-a.a"]
+    after = plan("--output", str(output), "--from", "beam")
+    assert [n for n, r in after.items() if r.startswith("stored")] == [
+        "magnet.a",
+        "simulate.a",
+        "omega-a.a",
+        "figures.omega-a-a",
+    ]
+    other = plan("--output", str(output), "--set", "measurement.beam.triple_efficiency=0.7")
+    assert "triple_efficiency" in other["beam.a"] or "beam" in other["beam.a"]
+    assert other["omega-a.a"].startswith("stored")
+    assert sorted(p.stat().st_mtime_ns for p in output.rglob("*")) == before
+    assert all("never done" in rest for rest in plan("--output", str(tmp_path / "new")).values())
+    assert not (tmp_path / "new").exists()
+
+
+def test_only_does_one_stage_again_and_refuses_what_it_cannot_start_from(
+    guide_file: Path, output: Path, result: dict[str, Any], tmp_path: Path
+) -> None:
+    def measure(*options: str) -> Any:
+        return CliRunner().invoke(main, ["measure", str(guide_file), *options])
+
+    again = measure("--output", str(output), "--only", "beam")
+    assert again.exit_code == 0, again.output
+    document = json.loads((output / "result.json").read_text(encoding="utf-8"))
+    assert document["a_mu"] == result["a_mu"]
+    assert document["unblinding"]["result_version"] == 1
+    for options, message in (
+        (("--output", str(tmp_path / "early"), "--only", "beam"), "run the earlier steps first"),
+        (("--output", str(output), "--from", "omega"), "omega-a"),
+        (("--output", str(output), "--only", "beam", "--from", "field"), "--only"),
+    ):
+        refused = measure(*options).exception
+        assert isinstance(refused, GMinus2Error)
+        assert refused.exit_code == 2
+        assert message in str(refused)
+
+
+class Elsewhere(SerialExecutor):
+    """An executor whose tasks and results cross a border as bytes, as on a cluster."""
+
+    workers = 2
+
+    def submit(self, function: Callable[..., Any], /, *args: Any) -> Any:
+        packed = pickle.dumps((function, args))
+
+        def there() -> bytes:
+            unpacked, given = pickle.loads(packed)
+            return pickle.dumps(unpacked(*given))
+
+        task = super().submit(there)
+        return SimpleNamespace(result=lambda: pickle.loads(task.result()), cancel=task.cancel)
+
+
+def test_simulation_and_field_come_out_the_same_where_tasks_and_results_travel_as_bytes(
+    campaign: Campaign, output: Path
+) -> None:
+    pipeline = build_pipeline(campaign, output, output)
+    before = pipeline.run()
+    for name in ("simulate.a", "field"):
+        again = pipeline.run(only=name, executor=Elsewhere())
+        assert again[name].outputs == before[name].outputs
 
 
 def test_the_number_is_explained_down_to_seal_constants_and_settings(result: dict[str, Any]) -> None:

@@ -135,6 +135,7 @@ def _measure_simulated(
 ) -> None:
     from gminus2.pipeline.simulated import campaign_executor
     from gminus2.pipeline.simulated_measurement import build_pipeline, measure_campaign
+    from gminus2.pipeline.steps import stage_of
     from gminus2.report.campaign_report import campaign_painter, print_campaign, write_campaign
 
     path = Path(name)
@@ -143,9 +144,11 @@ def _measure_simulated(
     )
     if dry_run:
         if not (output / "seal" / "seal.json").exists():
+            pipeline.forced(from_step, only)
             console.print("  nothing is done in this folder yet; a seal would be made, then:")
             for step in pipeline.names():
-                console.print(f"  {step}: run (never done)")
+                asked = only is None or only in (step, stage_of(step))
+                console.print(f"  {step}: {'run (never done)' if asked else 'skip (not asked for, and never done)'}")
             return
         _print_plan(console, pipeline, from_step, only)
         return

@@ -55,6 +55,7 @@ def simulate(
     from gminus2.config.campaign import changed_campaign, load_campaign
     from gminus2.data import make_provenance, write_result
     from gminus2.pipeline.simulated import simulate_campaign
+    from gminus2.simulation.joint import in_own_magnet
 
     if mode is not None:
         changes = (*changes, f'mode="{mode}"')
@@ -63,6 +64,9 @@ def simulate(
     )
     path = Path(campaign)
     console = printer(quiet)
+    if config.field is not None:
+        config = in_own_magnet(config)
+        console.print("the muons precess in the magnet of \\[field], transients included, as in gminus2 measure")
     provenance = make_provenance("simulate", config=config.model_dump(mode="json"), seed=config.seed)
     if config.mode != "events":
         _other_mode(config, output, path, backend, workers, scheduler, quiet)
@@ -86,6 +90,7 @@ def simulate(
         "decays_per_second": run.decays / max(run.seconds, 1e-9) if not run.batches_resumed else None,
         "batches_done": run.batches_done,
         "batches_resumed": run.batches_resumed,
+        "warnings": list(run.warnings),
     }
     write_result(output / "simulate.json", "simulate", result, provenance)
     console.print(f"{config.name}: {run.decays:,} muon decays, {run.hits:,} hits in {run.seconds:.1f} s")
@@ -93,6 +98,8 @@ def simulate(
         console.print(f"{run.batches_resumed} batches were there already, {run.batches_done} made now")
     for file in run.datasets.values():
         console.print(f"  {file}")
+    for text in run.warnings:
+        console.print(f"warning: {text}")
     console.print(f"sealed truth: {run.truth} (for closure and unblinding only)")
 
 

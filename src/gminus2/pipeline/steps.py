@@ -133,7 +133,7 @@ class Pipeline:
 
     def plan(self, *, from_step: str | None = None, only: str | None = None) -> list[Plan]:
         """Return what :meth:`run` would do, without doing it."""
-        forced = self._forced(from_step, only)
+        forced = self.forced(from_step, only)
         outputs: dict[str, str] = {}
         plans: list[Plan] = []
         unknown: set[str] = set()
@@ -181,7 +181,7 @@ class Pipeline:
         notify
             Called before each step with what happens to it and why.
         """
-        forced = self._forced(from_step, only)
+        forced = self.forced(from_step, only)
         records: dict[str, Record] = {}
         outputs: dict[str, str] = {}
         for step in self.steps:
@@ -230,7 +230,16 @@ class Pipeline:
         with atomic_path(target) as temporary:
             shutil.copyfile(self.path(records, output), temporary)
 
-    def _forced(self, from_step: str | None, only: str | None) -> set[str]:
+    def forced(self, from_step: str | None, only: str | None) -> set[str]:
+        """Return the steps that are done again whatever the store holds.
+
+        Raises
+        ------
+        ConfigError
+            An unknown step, or both at once.
+        """
+        if only is not None and from_step is not None:
+            raise ConfigError("--only and --from exclude each other", found=f"--only {only} --from {from_step}")
         names = self.names()
         known = list(dict.fromkeys([*names, *(stage_of(name) for name in names)]))
         for asked in (from_step, only):

@@ -13,12 +13,13 @@ from typing import Final, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.interpolate import PchipInterpolator
 
 from gminus2.errors import DataError, PhysicsError, nearest
 from gminus2.physics.spin import magic_field
 from gminus2.ring.geometry import Geometry
 
-__all__ = ["PULSES", "TRANSVERSE_MAP", "EddyTail", "KickerField", "PulseShape", "lcr_pulse", "read_pulse"]
+__all__ = ["PULSES", "TRANSVERSE_MAP", "EddyTail", "KickerField", "PulseShape", "cos2_pulse", "lcr_pulse", "read_pulse"]
 
 FloatArray = NDArray[np.float64]
 
@@ -36,6 +37,22 @@ _RINGING: Final = (
     (-0.168, 852.0, 42.0),
     (0.14, 1097.0, 35.0),
     (-0.085, 1210.0, 47.0),
+)
+
+
+#: A recorded Run-1 pulse with all its ringing: time from the peak [ns], field relative to the peak; read off a public
+#: trace (mch285/gm2mt, ``traces-Ir``) at its turning points, zeros and shoulders, rounded. Joined by monotone cubics.
+_RECORDED: Final = (
+    "-140 0 -127 .016 -120 .06 -112 .18 -100 .38 -80 .61 -60 .77 -40 .885 -20 .96 0 1 20 .863 40 .63 60 .45 80 .33 "
+    "100 .24 120 .19 140 .155 160 .06 180 .014 200 -.007 245 -.009 263 -.03 272 0 290 .17 310 .3 330 .34 355 .31 "
+    "390 .22 407 .12 422 0 440 -.125 460 -.195 479 -.21 505 -.2 520 -.168 531 -.145 545 -.173 560 -.2 580 -.18 "
+    "600 -.135 620 -.093 643 -.07 656 -.07 672 0 690 .115 712 .167 730 .14 750 .08 777 0 800 -.078 820 -.13 844 -.17 "
+    "870 -.147 900 -.093 915 -.041 926 -.015 955 -.058 975 -.036 992 0 1010 .03 1028 .042 1050 .044 1075 .106 "
+    "1096 .147 1115 .115 1150 0 1170 -.036 1192 -.081 1210 -.075 1229 -.078 1250 -.069 1270 -.04 1292 0 1305 .03 "
+    "1318 .053 1335 .026 1357 -.003 1380 .019 1412 .055 1434 .046 1465 .059 1482 .07 1500 .051 1520 0 1545 -.045 "
+    "1579 -.079 1600 -.05 1640 -.025 1666 0 1690 .031 1708 .049 1725 .03 1738 0 1753 -.011 1768 0 1801 .036 1827 .024 "
+    "1840 .024 1865 .012 1895 0 1920 -.034 1945 -.046 1968 -.056 1985 -.039 2008 0 2060 .014 2092 .033 2127 0 "
+    "2146 -.013 2164 0 2191 .023 2230 .008"
 )
 
 
@@ -68,8 +85,14 @@ def _run1(ringing: bool) -> PulseShape:
     return PulseShape("run1" if ringing else "run1-no-ringing", t, value / value.max())
 
 
-def _cos2(width_us: float) -> PulseShape:
-    """A cos² pulse whose full width at half maximum is ``width_us``."""
+def _recorded() -> PulseShape:
+    nodes = np.array(_RECORDED.split(), dtype=float).reshape(-1, 2)
+    t = _grid(1e-3 * nodes[0, 0], 1e-3 * nodes[-1, 0])
+    return PulseShape("run1-recorded", t, PchipInterpolator(nodes[:, 0], nodes[:, 1])(1e3 * t))
+
+
+def cos2_pulse(width_us: float) -> PulseShape:
+    """Return a cos² pulse whose full width at half maximum is ``width_us``."""
     t = _grid(-width_us, width_us)
     return PulseShape("cos2", t, np.cos(0.5 * math.pi * t / width_us) ** 2)
 
@@ -115,17 +138,23 @@ def read_pulse(path: Path) -> PulseShape:
 
 
 #: Pulse shapes by name.
-PULSES: Final = ("run1", "run1-no-ringing", "cos2", "lcr")
+PULSES: Final = ("run1", "run1-no-ringing", "run1-recorded", "cos2", "lcr")
 
 
 def make_pulse(name: str) -> PulseShape:
-    """Return a pulse by name: measured-like with or without ringing, cos² of 145 ns, LCR discharge."""
+    """Return a pulse by name.
+
+    ``run1``: measured-like, ringing to 1.3 µs; ``run1-no-ringing``; ``run1-recorded``: as recorded, ringing to 2.2 µs;
+    ``cos2``: 145 ns; ``lcr``: a discharge.
+    """
     if name == "run1":
         return _run1(True)
     if name == "run1-no-ringing":
         return _run1(False)
+    if name == "run1-recorded":
+        return _recorded()
     if name == "cos2":
-        return _cos2(0.145)
+        return cos2_pulse(0.145)
     if name == "lcr":
         return lcr_pulse()
     raise PhysicsError(f"no kicker pulse '{name}'", hint=nearest(name, PULSES))

@@ -15,7 +15,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from gminus2.config.campaign import FieldConfig
+from gminus2.config.campaign import Campaign, FieldConfig
 from gminus2.config.field import FieldDatasetSection, FieldSection
 from gminus2.data.nmr import FieldData
 from gminus2.physics.multipoles import MOMENTS, TRACKED
@@ -23,7 +23,7 @@ from gminus2.physics.nmr import F_LO_HZ
 from gminus2.simulation.magnet.dataset import simulate_field_dataset
 from gminus2.simulation.magnet.world import MagnetWorld
 
-__all__ = ["JointField", "simulate_joint_field"]
+__all__ = ["JointField", "in_own_magnet", "simulate_joint_field"]
 
 
 @dataclass(frozen=True)
@@ -90,6 +90,23 @@ def simulate_joint_field(
         b_k_ppb=truth.b_k_ppb,
         b_q_ppb=truth.b_q_ppb,
     )
+
+
+def in_own_magnet(campaign: Campaign) -> Campaign:
+    """Return a campaign whose muons precess in the field of its own [field], as in a measurement of it.
+
+    Without a [field] section the fields of the datasets stay as they are written.
+    """
+    if campaign.field is None:
+        return campaign
+    # Digitised FIDs change what is recorded, not the magnet; frequencies are made much faster.
+    quick = campaign.field.trolley.model_copy(update={"fid_level": False})
+    section = campaign.field.model_copy(update={"trolley": quick})
+    datasets = list(campaign.datasets)
+    for index in campaign.selected():
+        _, field = simulate_joint_field(section, section.datasets[index], seed=campaign.seed, index=index, offset=0.0)
+        datasets[index] = datasets[index].model_copy(update={"field": field.for_muons()})
+    return campaign.model_copy(update={"datasets": tuple(datasets)})
 
 
 def mean_moments(world: MagnetWorld, time_s: np.ndarray, weight: np.ndarray) -> np.ndarray:

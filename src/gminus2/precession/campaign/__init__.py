@@ -13,7 +13,7 @@ from gminus2.precession.campaign.lines import BeamLine, CalorimeterLines, calori
 from gminus2.precession.campaign.measurement import DatasetOmegaA, PairComparison, measure_dataset
 from gminus2.precession.campaign.scans import DatasetScans, scan_dataset
 from gminus2.precession.campaign.systematics import Systematic
-from gminus2.precession.campaign.teams import DEFAULT_TEAMS, TeamsFile, load_teams
+from gminus2.precession.campaign.teams import DEFAULT_TEAMS, TeamsFile, analysis_of, load_teams
 
 __all__ = [
     "DEFAULT_TEAMS",
@@ -29,6 +29,7 @@ __all__ = [
     "Systematic",
     "TeamsFile",
     "Variation",
+    "analysis_of",
     "bootstrap_methods",
     "calorimeter_lines",
     "load_teams",
