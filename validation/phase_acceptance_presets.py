@@ -1,8 +1,8 @@
-"""C_pa that a campaign's own voltages make: damaged resistors against repaired ones, without counting noise.
+"""C_pa that a campaign's own beam makes, cause by cause and without counting noise.
 
-Usage: ``python validation/phase_acceptance_presets.py [CAMPAIGN …]``. 3·10⁴ muons of each dataset's stored beam are
-followed through the time-dependent lattice and put through the phase map; ``repaired`` is the same beam without damaged
-plates.
+Usage: ``python validation/phase_acceptance_presets.py [CAMPAIGN …]``. Per dataset: everything; without damaged plates;
+without losses; without the radial field. 10⁵ muons are followed through lattice, losses and phase map
+(:mod:`gminus2.pipeline.beam_truth`); the drifts are those of a straight line through 30 to 300 µs.
 """
 
 from __future__ import annotations
@@ -11,57 +11,32 @@ import sys
 
 import numpy as np
 
-from gminus2.beam.fit_response import PseudoExperiment
-from gminus2.beam.phase_maps import load_maps
-from gminus2.config.campaign import BeamConfig, Effects, load_campaign
-from gminus2.simulation.beams import stored_beam
-
-TIMES = np.concatenate([np.arange(30.0, 120.0, 10.0), np.arange(120.0, 640.0, 40.0)])
-
-
-def phase_acceptance_of(config: BeamConfig, effects: Effects, seed: int, index: int) -> tuple[float, float, float]:
-    """Return C_pa [ppb] and the change of mean y [mm] and ⟨y²⟩ [mm²] from 30 µs to the end.
-
-    Every muon keeps its betatron phases and its azimuth, so that only the lattice changes from one time to the next:
-    what remains of the beam when all fast oscillations are averaged, almost free of noise.
-    """
-    beam = stored_beam(config, effects, seed=seed, dataset=index, count=30_000)
-    phase_map, experiment = load_maps(), PseudoExperiment()
-    count = len(beam)
-    generator = np.random.default_rng(1)
-    azimuth = generator.integers(0, beam.lattice.points, count)
-    cos_x, cos_y = (np.cos(generator.uniform(0.0, 2.0 * np.pi, count)) for _ in range(2))
-    columns = {name: beam.lattice.column(name) for name in ("beta_x", "beta_y", "dispersion", "orbit_x", "orbit_y")}
-    phase, height, square = [], [], []
-    for t in TIMES:
-        here = {}
-        for name, table in columns.items():
-            now = [np.interp(t, beam.lattice.time_us, table[:, k]) for k in range(table.shape[1])]
-            here[name] = np.array(now)[azimuth]
-        x = here["orbit_x"] + here["dispersion"] * beam.delta + np.sqrt(2.0 * beam.action_x_mm * here["beta_x"]) * cos_x
-        y = here["orbit_y"] + np.sqrt(2.0 * beam.action_y_mm * here["beta_y"]) * cos_y
-        weight = phase_map.rate_at(x, y) * phase_map.asymmetry_at(x, y)
-        phase.append(np.angle((weight * np.exp(1j * phase_map.phase_at(x, y))).sum()))
-        height.append(-y.mean())
-        square.append((y**2).mean())
-    drift = np.unwrap(phase)
-    shift = experiment.shift_ppb(lambda t: -np.interp(t, TIMES, drift - drift[-1]))
-    return -shift, height[0] - height[-1], square[0] - square[-1]
+from gminus2.config.campaign import load_campaign
+from gminus2.pipeline.beam_truth import beam_truth
 
 
 def main() -> None:
     """Print the table."""
-    print(f"{'campaign':18s} {'dataset':8s} {'plates':10s} {'C_pa ppb':>9s} {'Δ mean y mm':>12s} {'Δ<y²> mm²':>10s}")
+    columns = ("C_e", "C_p", "C_ml", "C_pa", "C_dd")
+    print(f"{'campaign':24s} {'dataset':8s} {'beam':18s} " + " ".join(f"{c:>7s}" for c in columns), end="")
+    print(f" {'dy/dt mm/ms':>12s} {'dσ_y/dt mm/ms':>14s}")
     for name in sys.argv[1:] or ["demo", "damaged-resistors"]:
         campaign = load_campaign(name)
         for index, data in enumerate(campaign.datasets):
-            repaired = data.beam.model_copy(update={"damaged_plates": ()})
-            for plates, config in (("damaged", data.beam), ("repaired", repaired)):
-                found = phase_acceptance_of(config, campaign.effects, campaign.seed, index)
-                print(
-                    f"{name:18s} {data.name:8s} {plates:10s} {found[0]:9.1f} {found[1]:12.2f} {found[2]:10.2f}",
-                    flush=True,
-                )
+            for label, change in (
+                ("as configured", {}),
+                ("repaired plates", {"damaged_plates": ()}),
+                ("no losses", {"loss_rate_per_us": 0.0}),
+                ("no radial field", {"radial_field_ppm": 0.0}),
+            ):
+                config = data.beam.model_copy(update=change)
+                found = beam_truth(config, campaign.effects, seed=campaign.seed, dataset=index)
+                early = found.time_us <= 300.0
+                t = 1e-3 * found.time_us[early]
+                slopes = [np.polyfit(t, v[early], 1)[0] for v in (found.height_mm, np.sqrt(found.square_mm2))]
+                print(f"{name:24s} {data.name:8s} {label:18s} ", end="")
+                print(" ".join(f"{found.corrections_ppb[c]:7.1f}" for c in columns), end="")
+                print(f" {slopes[0]:12.2f} {slopes[1]:14.2f}", flush=True)
 
 
 if __name__ == "__main__":

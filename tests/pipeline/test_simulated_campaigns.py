@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
-from gminus2.config.campaign import Campaign, DatasetConfig, changed_campaign
+from gminus2.cli.main import main
+from gminus2.config.campaign import BeamConfig, Campaign, DatasetConfig, Effects, changed_campaign
 from gminus2.config.starter import starter_toml
+from gminus2.data import make_provenance
 from gminus2.data.campaign import RECONSTRUCTION_ARRAYS, SHARED_ARRAYS, CampaignDataset
 from gminus2.errors import ConfigError, DataError, StoreError
 from gminus2.pipeline import simulated
 from gminus2.pipeline.reduce import reduce_files
 from gminus2.pipeline.simulated import simulate_campaign
+from gminus2.simulation.beams import stored_beam
 from gminus2.simulation.truth import draw_nature, read_truth
 
 TINY = Campaign(
@@ -58,9 +66,23 @@ def test_two_threads_and_another_batch_size_give_identical_histograms(reference:
     run = simulate_campaign(TINY.model_copy(update={"fills_per_batch": 32}), tmp_path, backend="threads", workers=2)
     assert run.batches_done == 2
     assert_identical(reference / "a.h5", tmp_path / "a.h5")
-    one, two = (read_truth(f / "truth" / "truth.json")["datasets"] for f in (reference, tmp_path))
+    one, two = (read_truth(folder / "truth" / "truth.json")["datasets"] for folder in (reference, tmp_path))
     assert one == two
+    assert run.warnings == ()
     assert not (tmp_path / ".work").exists()
+
+
+def test_a_tracked_ensemble_that_is_used_up_is_reported(tmp_path: Path) -> None:
+    beam = BeamConfig()
+    stored_beam(beam, Effects(), seed=3, dataset=0, count=600).write(tmp_path / "beam.h5", make_provenance("test"))
+    own = DatasetConfig(name="a", fills=32, muons_per_fill=500.0, beam=BeamConfig(ensemble="beam.h5"))
+    campaign = TINY.model_copy(update={"datasets": (own,)})
+    run = simulate_campaign(campaign, tmp_path / "out", folder=tmp_path, backend="serial")
+    assert len(run.warnings) == 1
+    assert "600 muons of the ensemble" in run.warnings[0]
+    truth: dict[str, Any] = read_truth(run.truth)["datasets"]["a"]["pool"]
+    total = truth["electric_field_ppb"] + truth["pitch_ppb"]
+    assert total == pytest.approx(-(truth["ensemble_C_e_ppb"] + truth["ensemble_C_p_ppb"]), rel=0.1)
 
 
 def test_stored_hits_reduce_to_the_histograms_of_the_direct_pass(reference: Path) -> None:
@@ -143,6 +165,52 @@ def test_a_truncated_batch_is_made_again(reference: Path, tmp_path: Path, monkey
     run = simulate_campaign(TINY, tmp_path, backend="serial")
     assert (run.batches_done, run.batches_resumed) == (1, 3)
     assert_identical(reference / "a.h5", tmp_path / "a.h5")
+
+
+def test_a_dataset_of_another_schema_or_data_model_is_refused_with_one_error(reference: Path, tmp_path: Path) -> None:
+    def changed(name: str, change: Callable[[h5py.File], None]) -> Path:
+        path = tmp_path / f"{name}.h5"
+        shutil.copy(reference / "a.h5", path)
+        with h5py.File(path, "r+") as file:
+            change(file)
+        return path
+
+    def data_model(file: h5py.File) -> None:
+        provenance = json.loads(file.attrs["provenance"])
+        file.attrs["provenance"] = json.dumps(provenance | {"data_model": "2.0"})
+
+    def axes(file: h5py.File) -> None:
+        own = json.loads(file.attrs["attributes"])
+        own["axes"]["time_width_us"] = 0.15
+        file.attrs["attributes"] = json.dumps(own)
+
+    def shape(file: h5py.File) -> None:
+        counts = file["reconstructions/global/counts"]
+        attributes = dict(counts.attrs)
+        del file["reconstructions/global/counts"]
+        file["reconstructions/global/counts"] = np.zeros((24, 100, 4700), dtype=np.uint32)
+        file["reconstructions/global/counts"].attrs.update(attributes)
+
+    def lacking(file: h5py.File) -> None:
+        del file["shared/fast_rotation"]
+
+    def truncated(file: h5py.File) -> None:
+        file.attrs["complete"] = False
+
+    for name, change, words in (
+        ("data_model", data_model, "data model"),
+        ("axes", axes, "other axes"),
+        ("shape", shape, "wrong shape"),
+        ("lacking", lacking, "fast_rotation"),
+        ("truncated", truncated, "never completed"),
+    ):
+        path = changed(name, change)
+        with pytest.raises(DataError, match=words):
+            CampaignDataset.read(path)
+        called = CliRunner().invoke(main, ["inspect", str(path), "--output", str(tmp_path / "out")])
+        assert isinstance(called.exception, DataError)  # exit code 2 and one message, by the console script
+        assert not called.output
+        assert not (tmp_path / "out").exists()
 
 
 def test_the_truth_stays_in_its_own_file(reference: Path) -> None:

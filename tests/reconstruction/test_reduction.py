@@ -111,9 +111,48 @@ def test_merging_and_shadow_windows_of_a_constant_rate_follow_poisson_statistics
     # Two single hits 10 to 15 ns apart: empty before, after the first, before and after the second.
     expected = number * rate * math.exp(-4 * rate)
     assert arrays["pileup_pairs"][4, 4] == pytest.approx(expected, abs=4.5 * math.sqrt(expected))
-    # To first order the prediction is what merging did.
-    change = counts[16]
-    assert arrays["pileup_net"].sum(axis=(0, 2))[16] == pytest.approx(change * (1 - 3.5 * rate), rel=0.04)
+    # The prediction is what merging did, to second order.
+    net = arrays["pileup_net"].sum(axis=(0, 2)).astype(float)
+    for k, single in ((1, number), (2, 0.0), (3, 0.0)):
+        change = counts[8 * k] - single
+        error = math.hypot(4.5 * math.sqrt(counts[8 * k] if k > 1 else 4.0 * counts[16]), 12.0 * number * rate**3)
+        assert net[8 * k] == pytest.approx(change, abs=error)
+
+
+def test_shadow_windows_predict_the_merged_energies_to_a_percent() -> None:
+    rng = np.random.default_rng(8)
+    n_fills, n_hits, start, stop = 200, 5000, 31_000.0, 200_000.0
+    fills = []
+    for _ in range(n_fills):
+        t = rng.uniform(start, stop, n_hits)
+        hits = zip(
+            t.tolist(), rng.integers(0, 4, n_hits).tolist(), rng.exponential(700.0, n_hits).tolist(), strict=True
+        )
+        fills.append([(x, k, 100 + int(min(e, 1900.0))) for x, k, e in hits])
+    settings = Reduction(
+        randomise_fast_rotation=False,
+        clusterings=(Clustering(name="five", separation_ns=5.0), Clustering(name="three", separation_ns=3.0)),
+    )
+    reducer = reduced(fills, settings)
+    for name in ("five", "three"):
+        arrays = reducer.reconstructions[name]
+        # No single hit reaches 2 GeV: what lies above 2.05 GeV is pileup.
+        data = float(arrays["counts"][:, 41:].sum())
+        predicted = float(arrays["pileup_net"][:, 41:].sum())
+        assert data > 3_000
+        assert predicted == pytest.approx(data, abs=4.0 * math.sqrt(2 * data) + 0.002 * data)
+        raw = float(arrays["pileup_doublets"][41:].sum())
+        assert raw > predicted  # doublets of merged clusters count triples twice
+
+
+def test_shadow_doublets_obey_the_distance_of_the_reconstruction() -> None:
+    near = Clustering(name="near", separation_ns=5.0, distance_mm=40.0)
+    settings = Reduction(randomise_fast_rotation=False, clusterings=(near,))
+    for u, doublets in ((110, 1), (200, 0)):
+        a, b = block([[(50_000.0, 3, 500)]], u=100), block([[(50_012.0, 3, 500)]], u=u)
+        reducer = Reducer(settings, 1)
+        reducer.add(HitBlock(np.concatenate([a.words, b.words]), np.array([0, 2]), 0, a.tracks, a.laser))
+        assert reducer.reconstructions["near"]["pileup_doublets"].sum() == doublets
 
 
 def test_three_small_pulses_in_neighbouring_calorimeters_are_a_lost_muon() -> None:

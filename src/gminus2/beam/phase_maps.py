@@ -66,6 +66,14 @@ class PhaseMap:
         coefficients = self.phase if half is None else self.statistics[half]
         return np.asarray(self._terms(x_mm, y_mm) @ coefficients)
 
+    def phasor_at(self, x_mm: FloatArray, y_mm: FloatArray) -> tuple[FloatArray, NDArray[np.complex128]]:
+        """Return the rate N relative to the centre and N A e^{iφ_d}."""
+        log_rate, asymmetry, phase = np.moveaxis(
+            self._terms(x_mm, y_mm) @ np.stack([self.log_rate, self.asymmetry, self.phase], axis=1), -1, 0
+        )
+        rate = np.exp(log_rate - self.log_rate[0])
+        return rate, rate * asymmetry * np.exp(1j * phase)
+
 
 def make_maps(path: Path, *, decays: int, seed: int = 1) -> None:
     """Count two independent maps of ``decays`` decays per grid point and store them."""

@@ -86,6 +86,7 @@ def simulate(
         "decays_per_second": run.decays / max(run.seconds, 1e-9) if not run.batches_resumed else None,
         "batches_done": run.batches_done,
         "batches_resumed": run.batches_resumed,
+        "warnings": list(run.warnings),
     }
     write_result(output / "simulate.json", "simulate", result, provenance)
     console.print(f"{config.name}: {run.decays:,} muon decays, {run.hits:,} hits in {run.seconds:.1f} s")
@@ -93,6 +94,8 @@ def simulate(
         console.print(f"{run.batches_resumed} batches were there already, {run.batches_done} made now")
     for file in run.datasets.values():
         console.print(f"  {file}")
+    for text in run.warnings:
+        console.print(f"warning: {text}")
     console.print(f"sealed truth: {run.truth} (for closure and unblinding only)")
 
 

@@ -126,6 +126,10 @@ class BeamConfig(StrictModel):
     """Decay time of the loss rate."""
     loss_momentum_slope: float = -0.3
     """Relative change of the loss rate per 1e-3 of dp/p; negative: low momenta are lost faster."""
+    loss_vertical_power: NonNegative = 0.0
+    """Loss rate grows as the vertical action to this power (mean rate unchanged); 0: whatever the amplitude."""
+    radial_field_ppm: float = 0.0
+    """Mean radial magnetic field [ppm of the dipole]: raises the beam by R0/n times it, 0.066 mm/ppm at n = 0.108."""
     polarisation: Fraction = 0.95
     """Of the stored muons."""
     voltages: tuple[VoltageComponent, ...] = ()
@@ -365,7 +369,9 @@ class Campaign(StrictModel):
     mode: Literal["events", "fast", "expected"] = "events"
     """``events``: every muon and hit; ``fast``: time and energy only; ``expected``: the rate without counting noise."""
     pool_muons: Annotated[int, Field(ge=1000)] = 262_144
-    """Muons drawn from the stored beam per dataset."""
+    """Muons in the sample of the modes ``fast`` and ``expected``, and at most in a supercycle of ``events``."""
+    decays_per_muon: Annotated[int, Field(ge=1)] = 4
+    """Decays for which one drawn muon serves in mode ``events``; every supercycle of 16 fills draws its own."""
     expected_muons: Annotated[int, Field(ge=10)] = 400
     """Muons over which the mode ``expected`` integrates (about 25 ms each)."""
     expected_decays: Annotated[int, Field(ge=100_000)] = 2_000_000

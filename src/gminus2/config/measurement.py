@@ -48,7 +48,7 @@ class TeamSection(StrictModel):
     """One analysis of ω_a."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9_-]+$")
-    """Its name."""
+    """Its name, also the key of its software blind."""
     reconstruction: str = "global"
     """Reconstruction it takes."""
     method: Literal["T", "A", "R", "Q"] = "T"

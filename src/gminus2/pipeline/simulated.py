@@ -12,7 +12,7 @@ Layout of the output folder::
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,14 +30,18 @@ from gminus2.data.provenance import content_digest
 from gminus2.errors import ConfigError, DataError, StoreError
 from gminus2.execution import Executor, Future, make_executor, progress, worker_count
 from gminus2.pipeline.batches import Batch, BatchTask, add_batch, reduction_of, run_batch
+from gminus2.pipeline.beam_truth import beam_truth
 from gminus2.reconstruction.reduction import Reducer
-from gminus2.simulation.dataset import prepare_dataset
+from gminus2.simulation.dataset import LASER_FIRST_US, prepare_dataset
 from gminus2.simulation.fills import TRUTH_SUMS
+from gminus2.simulation.muons import POOL_SUMS
 from gminus2.simulation.truth import Nature, draw_nature, write_truth
 
 __all__ = ["CampaignRun", "DatasetWork", "campaign_executor", "simulate_campaign"]
 
 _WORK: Final = ".work"
+#: Decays per muon of a finite ensemble above which its users are warned.
+_MAX_USES: Final = 20.0
 
 
 @dataclass(frozen=True)
@@ -56,6 +60,8 @@ class CampaignRun:
         Wall-clock time of this call.
     batches_done, batches_resumed
         Batches made by this call, and found from an earlier one.
+    warnings
+        What a reader of the datasets must not overlook.
     """
 
     datasets: dict[str, Path]
@@ -65,6 +71,7 @@ class CampaignRun:
     seconds: float
     batches_done: int
     batches_resumed: int
+    warnings: tuple[str, ...] = ()
 
 
 @contextmanager
@@ -148,7 +155,20 @@ def simulate_campaign(
     record = output / "truth" / "truth.json"
     write_truth(record, nature, truth, provenance)
     _tidy(output)
-    return CampaignRun(datasets, record, decays, hits, time.monotonic() - began, done, resumed)
+    warnings = tuple(text for name, own in truth.items() if (text := _reuse_warning(name, own)))
+    return CampaignRun(datasets, record, decays, hits, time.monotonic() - began, done, resumed, warnings)
+
+
+def _reuse_warning(name: str, record: Mapping[str, Any]) -> str:
+    """Return what to say of a finite ensemble, or nothing."""
+    muons = record["pool"].get("ensemble_muons", 0.0)
+    uses = record["sums"]["decays"] / muons if muons else 0.0
+    if uses <= _MAX_USES:
+        return ""
+    return (
+        f"dataset '{name}': each of the {muons:.0f} muons of the ensemble decays {uses:.0f} times; beam motion that "
+        "depends on single muons (fast rotation) fluctuates more than the counts tell"
+    )
 
 
 def _batches(dataset: DatasetConfig, size: int) -> int:
@@ -197,7 +217,7 @@ class DatasetWork:
         self.digest, self.provenance, self.json, self.keep_hits = digest, provenance, json, keep_hits
         self.config = campaign.datasets[index]
         self.reducer = Reducer(reduction_of(campaign), self.config.fills)
-        self.truth: NDArray[np.int64] = np.zeros(len(TRUTH_SUMS), dtype=np.int64)
+        self.truth: NDArray[np.int64] = np.zeros(len(TRUTH_SUMS) + len(POOL_SUMS), dtype=np.int64)
         self.added: set[int] = set()
 
     def _path(self, batch: int) -> Path:
@@ -308,6 +328,8 @@ class DatasetWork:
                 "reduction": self.reducer.settings.model_dump(mode="json"),
                 "detector": {
                     "laser_energy_mev": self.campaign.detector.laser_energy_mev,
+                    "laser_first_us": LASER_FIRST_US,
+                    "laser_step_us": self.campaign.detector.laser_step_us,
                     "tracker_x_mm": self.campaign.detector.tracker_x_mm,
                     "tracker_y_mm": self.campaign.detector.tracker_y_mm,
                     "tracker_angle_mrad": self.campaign.detector.tracker_angle_mrad,
@@ -329,11 +351,21 @@ class DatasetWork:
     def truth_record(self) -> dict[str, Any]:
         """Return what the dataset's muons did."""
         simulation = prepare_dataset(self.campaign, self.index, self.nature, self.folder)
-        sums = dict(zip(TRUTH_SUMS, (int(v) for v in self.truth), strict=True))
+        events, muons = self.truth[: len(TRUTH_SUMS)], self.truth[len(TRUTH_SUMS) :]
+        sums = dict(zip(TRUTH_SUMS, (int(v) for v in events), strict=True))
         analysed = max(1, sums["analysed"])
+        corrections = beam_truth(
+            self.config.beam,
+            self.campaign.effects,
+            seed=self.campaign.seed,
+            dataset=self.index,
+            folder=self.folder,
+            threshold_mev=self.campaign.reduction.threshold_mev,
+        )
         return {
+            "beam_corrections_ppb": corrections.corrections_ppb,
             "f_a_mhz": simulation.f_a_mhz,
-            "pool": dict(simulation.pool.truth),
+            "pool": simulation.muons.truth(muons),
             "sums": sums,
             "analysed_omega_a_shift_ppb": 1e-3 * sums["analysed_shift_ppt"] / analysed,
             "analysed_delta": 1e-12 * sums["analysed_delta_1e12"] / analysed,

@@ -33,7 +33,14 @@ from gminus2.measurement.ratio import FrequencyRatio
 from gminus2.measurement.unblinding import FROZEN, UNBLINDED, check_frozen, freeze, unblind
 from gminus2.pipeline.code import published_file
 from gminus2.pipeline.measure import STORE, step_json
-from gminus2.pipeline.stages.analysis import Painter, beam_step, field_step, figures_file, omega_a_step
+from gminus2.pipeline.stages.analysis import (
+    Painter,
+    Remembered,
+    beam_steps,
+    field_steps,
+    figures_file,
+    omega_a_steps,
+)
 from gminus2.pipeline.stages.assemble import assemble_step, measured_from_json
 from gminus2.pipeline.stages.combine import COMBINATION
 from gminus2.pipeline.stages.hardware import Keyring, magnet_step, passphrases, simulate_step, truth_file
@@ -118,9 +125,12 @@ def build_pipeline(campaign: Campaign, folder: Path, output: Path, painter: Pain
     for place, index in enumerate(chosen):
         steps.append(magnet_step(campaign, index, place, keyring))
         steps.append(simulate_step(campaign, index, keyring, folder))
-    steps += [omega_a_step(campaign, name, painter) for name in names]
-    steps += [beam_step(campaign, name, painter) for name in names]
-    steps += [field_step(campaign, names, painter), assemble_step(campaign, keyring)]
+    memory = Remembered()
+    for name in names:
+        steps += omega_a_steps(campaign, name, painter, memory)
+    for name in names:
+        steps += beam_steps(campaign, name, painter, memory)
+    steps += [*field_steps(campaign, names, painter, memory), assemble_step(campaign, keyring)]
     return Pipeline(steps, Store(output / STORE))
 
 

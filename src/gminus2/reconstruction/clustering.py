@@ -7,6 +7,7 @@ cannot be told apart and become one cluster: energies add, time and position are
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 from numba import njit
@@ -23,7 +24,7 @@ from gminus2.data.hits import (
     Y_UNIT_MM,
 )
 
-__all__ = ["ClusteringSettings", "cluster_station", "kernel_settings"]
+__all__ = ["ClusteringSettings", "cluster_station", "dead_time_us", "kernel_settings"]
 
 
 class ClusteringSettings(NamedTuple):
@@ -35,10 +36,20 @@ class ClusteringSettings(NamedTuple):
     scale: float
 
 
+def dead_time_us(clustering: Clustering, time_unit_us: float) -> float:
+    """Return the time within which hits merge on average [µs].
+
+    Times are whole numbers of units: hits merge up to n − 1 units of difference, n being the separation rounded up. Two
+    hits a fraction of a unit apart share a unit or not, so that this is n − ½ units; 0 without merging.
+    """
+    units = math.ceil(clustering.separation_ns * 1e-3 / time_unit_us - 1e-9)
+    return max(0.0, units - 0.5) * time_unit_us
+
+
 def kernel_settings(clustering: Clustering, time_unit_us: float) -> ClusteringSettings:
     """Return the kernel's view of a reconstruction."""
     return ClusteringSettings(
-        separation=clustering.separation_ns * 1e-3 / time_unit_us,
+        separation=float(math.ceil(clustering.separation_ns * 1e-3 / time_unit_us - 1e-9)),
         distance_squared=clustering.distance_mm**2 if clustering.distance_mm > 0.0 else 1e300,
         threshold=int(clustering.threshold_mev),
         scale=1.0 - clustering.leakage,

@@ -34,7 +34,7 @@ from gminus2.data.hits import (
 from gminus2.errors import DataError
 from gminus2.physics.numerics import mix64
 from gminus2.random import key_words
-from gminus2.reconstruction.clustering import cluster_station, kernel_settings
+from gminus2.reconstruction.clustering import cluster_station, dead_time_us, kernel_settings
 
 __all__ = ["Reducer", "merge_arrays", "merge_reducers"]
 
@@ -173,7 +173,7 @@ class Reducer:
         half = 0.5 * s.precession_period_us
         up, down = math.exp(half / s.lifetime_us), math.exp(-half / s.lifetime_us)
         total = 2.0 + up + down
-        window = s.shadow_window_ns or clustering.separation_ns
+        window = s.shadow_window_ns or 1e3 * dead_time_us(clustering, TIME_UNIT_US)
         return _Parameters(
             key,
             s.threshold_mev,
@@ -410,12 +410,11 @@ def reduce_fills(r, axes, p, clustering, words, offsets, first_fill, gain, scrat
                 if time > _PILEUP_START_US:
                     r.spectrum[station, min(axes.n_spectrum - 1, int(energy / axes.spectrum_width))] += 1
                 # -- pileup: what follows in the shadow window would have merged had it come at once
-                for d in range(c + 1, begin[station + 1]):
+                _, edge, coin = _thirds(mix64(bits))
+                last = begin[station + 1]
+                d = _follower(scratch_f, c, last, edge, clustering.distance_squared, p)
+                if d >= 0:
                     gap = (scratch_f[d, 0] - scratch_f[c, 0]) * p.unit
-                    if gap >= p.shadow_end:
-                        break
-                    if gap < p.shadow_gap:
-                        continue
                     other = scratch_f[d, 1]
                     both = energy + other
                     when = time + (gap - p.shadow_gap) * other / both + 0.5 * p.shadow_gap + shift
@@ -431,7 +430,14 @@ def reduce_fills(r, axes, p, clustering, words, offsets, first_fill, gain, scrat
                         r.pileup_net[station, e2, t] -= 1
                         if time > _PILEUP_START_US:
                             r.pileup_pairs[coarse, min(axes.n_coarse - 1, e2 // 2)] += 1
-                    break
+                    # Second order: a third cluster in the shadow of the second.
+                    _, edge, _ = _thirds(mix64(_hash(p.key, fill, station, scratch_i[d, 0])))
+                    third = _follower(scratch_f, d, last, edge, clustering.distance_squared, p)
+                    t = math.floor((time + gap + shift) / axes.time_width)
+                    if third >= 0 and 0 <= t < axes.n_time:
+                        _second_order(
+                            r.pileup_net, station, t, energy, other, scratch_f[third, 1], coin < 0.5, axes, last_bin
+                        )
                 # -- lost muons: the same small compact pulse one calorimeter later after 6.2 ns, and again
                 if scratch_i[c, 2] == 1 and p.mip_low <= energy < p.mip_high:
                     second = _next_mip(scratch_f, scratch_i, begin, station + 1, time, 0.005, 0.0075, p)
@@ -450,6 +456,49 @@ def reduce_fills(r, axes, p, clustering, words, offsets, first_fill, gain, scrat
                             r.coincidences[1, t] += 1
                         if _next_mip(scratch_f, scratch_i, begin, station + 2, at, 0.010, 0.0125, p) >= 0:
                             r.coincidences[2, t] += 1
+
+
+@njit(cache=True)
+def _follower(scratch_f, c, end, edge, distance_squared, p):  # type: ignore[no-untyped-def]
+    """Return the first cluster in the shadow window of cluster c that would have merged with it, or −1.
+
+    Time codes are whole numbers; ``edge`` in [0, 1) moves the window by less than one of them, so that it holds its
+    length on average.
+    """
+    for d in range(c + 1, end):
+        gap = (scratch_f[d, 0] - scratch_f[c, 0] + edge - 0.5) * p.unit
+        if gap >= p.shadow_end:
+            return -1
+        if gap >= p.shadow_gap:
+            du = scratch_f[d, 2] - scratch_f[c, 2]
+            dy = scratch_f[d, 3] - scratch_f[c, 3]
+            if du * du + dy * dy < distance_squared:
+                return d
+    return -1
+
+
+@njit(cache=True)
+def _second_order(net, station, t, one, two, three, extra, axes, last_bin):  # type: ignore[no-untyped-def]
+    """Add what a shadow triplet says: c₃ − ⁷⁄₂ R c₂ + 4 R² c with a minus sign, in whole numbers.
+
+    Clusters are chains already, so that doublets of observed clusters count triples twice;
+    ``docs/physics/detectors.md`` §6.
+    """
+    a = min(last_bin, int(one / axes.energy_width))
+    b = min(last_bin, int(two / axes.energy_width))
+    c = min(last_bin, int(three / axes.energy_width))
+    outer = min(last_bin, int((one + three) / axes.energy_width))
+    net[station, min(last_bin, int((one + two + three) / axes.energy_width)), t] -= 1
+    net[station, min(last_bin, int((one + two) / axes.energy_width)), t] += 1
+    net[station, min(last_bin, int((two + three) / axes.energy_width)), t] += 1
+    net[station, outer, t] += 1
+    net[station, a, t] -= 1
+    net[station, b, t] -= 1
+    net[station, c, t] -= 1
+    if extra:
+        net[station, outer, t] += 1
+        net[station, a, t] -= 1
+        net[station, c, t] -= 1
 
 
 @njit(cache=True)

@@ -12,7 +12,13 @@ from gminus2.data import atomic_path, make_provenance, write_result, write_text
 from gminus2.report import field_figures as draw
 from gminus2.report.beam_figures import beam_figures
 from gminus2.report.html import InlineFigure, NumberBox, Section, render_report
-from gminus2.report.measurement_figures import budget_figure, datasets_figure, history_figure, stability_figure
+from gminus2.report.measurement_figures import (
+    budget_figure,
+    datasets_figure,
+    history_figure,
+    methods_figure,
+    stability_figure,
+)
 from gminus2.report.measurement_report import (
     CAPTIONS,
     budget_table,
@@ -128,6 +134,8 @@ def _figures(document: Mapping[str, Any]) -> dict[str, Figure]:
     figures["datasets"] = datasets_figure({**document, "R_mu": mean})
     if len(document["datasets"]) > 1:
         figures["stability"] = stability_figure(document)
+    if len(document["by_method"]) > 1:
+        figures["by_method"] = methods_figure(document)
     figures["result_budget"] = budget_figure(document["budget"])
     return figures
 
@@ -150,7 +158,9 @@ def _sections(
     if "truth" in document:
         text = ("Opened after the blinded result was frozen. Differences are measured − true.",)
         sections.append(Section("Comparison with the sealed truth", text, (_truth_table(document),)))
-    sections.append(Section("Datasets", (agreement,), (datasets_table(document),), pick("datasets", "stability")))
+    sections.append(
+        Section("Datasets", (agreement,), (datasets_table(document),), pick("datasets", "stability", "by_method"))
+    )
     sections.append(
         Section("Precession frequency ω_a", (), (_omega_table(document),), _packed(packed, "omega-a")),
     )

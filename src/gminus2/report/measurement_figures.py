@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from gminus2.report.plotting import COLOURS, new_figure
 
-__all__ = ["budget_figure", "datasets_figure", "e821_figure", "history_figure", "stability_figure"]
+__all__ = ["budget_figure", "datasets_figure", "e821_figure", "history_figure", "methods_figure", "stability_figure"]
 
 _GREY = "#555555"
 
@@ -111,6 +111,30 @@ def stability_figure(document: Mapping[str, Any]) -> Figure:
     for axes in (left, right):
         axes.axvline(0.0, color=_GREY, lw=1)
         _dataset_rows(axes, datasets)
+    return figure
+
+
+def methods_figure(document: Mapping[str, Any]) -> Figure:
+    """Return the shift of R' by each analysis of ω_a, with the shift that their correlation allows.
+
+    ``document`` holds ``by_method`` as in a result file (:class:`gminus2.measurement.stability.MethodShift`).
+    """
+    methods = document["by_method"]
+    figure, (axes,) = new_figure(size=(5.6, 0.42 * len(methods) + 1.5))
+    rows = np.arange(len(methods))
+    # ppm where the statistics of a small campaign make thousands of ppb.
+    large = max(max(abs(m["shift_ppb"]), m["allowed_ppb"]) for m in methods) > 2000.0
+    scale, unit = (1e-3, "ppm") if large else (1.0, "ppb")
+    allowed = [scale * m["allowed_ppb"] for m in methods]
+    axes.barh(rows, [2 * a for a in allowed], left=[-a for a in allowed], height=0.5, color=COLOURS[5], alpha=0.35)
+    axes.plot([scale * m["shift_ppb"] for m in methods], rows, "o", color=COLOURS[0])
+    axes.axvline(0.0, color=_GREY, lw=1)
+    axes.set_yticks(rows, [m["name"] for m in methods])
+    axes.set_ylim(len(methods) - 0.4, -0.6)
+    axes.set_xlabel(f"shift of R′ ({unit})")
+    axes.set_title("R′ by analysis of ω_a; bar: allowed 1σ")
+    axes.grid(axis="y", visible=False)
+    axes.margins(x=0.12)
     return figure
 
 

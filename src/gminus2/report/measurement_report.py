@@ -74,6 +74,8 @@ CAPTIONS = {
     "of 2020 and 2025 (bands).",
     "datasets": "R′ of each dataset relative to the average.",
     "stability": "Pull of each dataset, and how far the average moves without it, with the allowed distance.",
+    "by_method": "How far the average moves if ω_a comes from one analysis alone, with the distance that the "
+    "correlation of the analyses allows.",
     "budget": "Uncertainty of the result by source.",
     "wiggle": "Counts and fit, folded in time, and the pulls of the bins.",
     "fft": "Fourier amplitude of the fit's pulls. A missing term of the model would stand out as a line.",

@@ -40,7 +40,15 @@ from gminus2.physics.optics import (
 )
 from gminus2.ring.lattice import FUNCTIONS, Lattice, LatticeTables, lattice_at
 
-__all__ = ["BeamState", "MuonPolynomial", "StoredBeam", "evaluate_states", "monomials"]
+__all__ = [
+    "BeamState",
+    "MuonPolynomial",
+    "StoredBeam",
+    "closed_form_loss_times",
+    "evaluate_states",
+    "monomials",
+    "relative_loss",
+]
 
 FloatArray = NDArray[np.float64]
 
@@ -80,6 +88,23 @@ class MuonPolynomial:
         for value, term in zip(self.coefficients.tolist(), terms, strict=True):
             total += value * term
         return total
+
+
+def relative_loss(
+    delta: FloatArray,
+    action_y_mm: FloatArray,
+    momentum_slope: float,
+    vertical_power: float,
+    mean_power: float | None = None,
+) -> FloatArray:
+    """Return how much likelier than the average a muon is lost: (1 + slope·δ/10⁻³ ≥ 0) · J_y^power/⟨J_y^power⟩.
+
+    ``mean_power`` is ⟨J_y^power⟩ of the beam; default: that of the muons given.
+    """
+    by_height = action_y_mm**vertical_power
+    mean = float(by_height.mean()) if mean_power is None else mean_power
+    relative: FloatArray = np.maximum(0.0, 1.0 + momentum_slope * delta * 1e3) * by_height / mean
+    return relative
 
 
 @dataclass(frozen=True)
@@ -263,6 +288,10 @@ class StoredBeam:
             weight=np.ones(count),
         )
 
+    def first(self, count: int) -> StoredBeam:
+        """Return the first ``count`` muons (all, if there are fewer)."""
+        return replace(self, **{name: getattr(self, name)[:count] for name in _MUON_ARRAYS})
+
     def rebuilt(self, **muons: FloatArray) -> StoredBeam:
         """Return a beam with new muons whose tunes, period, x_e and ω_a follow from the models."""
         values = dict(muons)
@@ -317,6 +346,7 @@ class StoredBeam:
         loss_rate_per_us: float = 0.0,
         loss_decay_us: float = 40.0,
         loss_momentum_slope: float = 0.0,
+        loss_vertical_power: float = 0.0,
         aperture_mm: float = 45.0,
         polarisation: float = 0.95,
     ) -> StoredBeam:
@@ -336,8 +366,10 @@ class StoredBeam:
             dν/dδ (defaults: curved quadrupoles with sextupole switch −1).
         detuning_x_at_40_mm, detuning_y_at_40_mm
             Tune shift at 40 mm amplitude by the 20-pole, growing as A⁸ (cross terms are left to tracking).
-        loss_rate_per_us, loss_decay_us, loss_momentum_slope
-            Loss rate per muon l(t) = rate · exp(−t/decay) · max(0, 1 + slope·δ/10⁻³).
+        loss_rate_per_us, loss_decay_us, loss_momentum_slope, loss_vertical_power
+            Loss rate per muon l(t) = rate · exp(−t/decay) · :func:`relative_loss`: max(0, 1 + slope·δ/10⁻³) times
+            J_y^power over its mean. With a power above 0 the muons of large vertical amplitude go first and the beam
+            becomes narrower.
 
         Notes
         -----
@@ -404,12 +436,12 @@ class StoredBeam:
                 }
             ),
         }
-        # Survival to t: exp(-∫ l), solved for t; an exponent that is never reached means no loss.
-        rate = loss_rate_per_us * np.maximum(0.0, 1.0 + loss_momentum_slope * delta * 1e3)
-        exponent = generator.exponential(size=count)
-        reach = exponent / np.maximum(rate * loss_decay_us, 1e-300)
-        lost = reach < 1.0
-        loss_time = np.where(lost, -loss_decay_us * np.log1p(-np.where(lost, reach, 0.0)), np.inf)
+        loss_time = closed_form_loss_times(
+            generator.exponential(size=count),
+            relative_loss(delta, action_y, loss_momentum_slope, loss_vertical_power),
+            rate_per_us=loss_rate_per_us,
+            decay_us=loss_decay_us,
+        )
         zeros = np.zeros(count)
         bare = cls(
             delta=delta,
@@ -507,6 +539,26 @@ class StoredBeam:
             return cls(lattice=lattice, models=models, **others)
         except (KeyError, PhysicsError) as error:
             raise DataError(f"this stored beam is damaged ({error})", where=str(path), hint="make it again") from None
+
+
+def closed_form_loss_times(
+    exponent: FloatArray, relative: FloatArray, *, rate_per_us: float, decay_us: float
+) -> FloatArray:
+    """Return when muons of a closed-form beam are lost [µs], inf if never.
+
+    Parameters
+    ----------
+    exponent
+        ∫ l dt at which each muon is lost: exponentially distributed with mean 1.
+    relative, rate_per_us, decay_us
+        The loss rate l(t) = rate · exp(−t/decay) · :func:`relative_loss`.
+    """
+    # Survival to t: exp(-∫ l), solved for t; an exponent that is never reached means no loss.
+    reach = exponent / np.maximum(rate_per_us * relative * decay_us, 1e-300)
+    lost = reach < 1.0
+    times = np.full(exponent.shape, np.inf)
+    times[lost] = -decay_us * np.log1p(-reach[lost])
+    return times
 
 
 @njit(cache=True, nogil=True)

@@ -52,7 +52,10 @@ def lattice_of(config: BeamConfig, *, history: bool = True) -> Lattice:
     common = np.ones(times.size)
     for component in config.voltages if history else ():
         common -= component.fraction * np.exp(-times / component.time_us)
+    # The radial field bends everywhere; positive raises the beam (internal y is down).
+    bend = -1e-6 * config.radial_field_ppm / RING_RADIUS_MM
     sections, final = [], []
+    end_of_last = 0.0
     for name, (begin, end) in SECTIONS_DEG.items():
         strength = common.copy()
         shift = {"x": np.zeros(times.size), "y": np.zeros(times.size)}
@@ -68,8 +71,14 @@ def lattice_of(config: BeamConfig, *, history: bool = True) -> Lattice:
             shift[axis] += sign * _SHIFT_PER_FRACTION_MM * missing
         curvature = index * strength / RING_RADIUS_MM**2
         edges = (math.radians(begin), math.radians(end))
-        sections.append(FocusingSection(*edges, index * strength, -curvature * shift["x"], curvature * shift["y"]))
-        final.append(FocusingSection(*edges, index))
+        gap = FocusingSection(end_of_last, edges[0], 0.0, 0.0, bend)
+        end_of_last = edges[1]
+        kick = curvature * shift["y"] + bend
+        sections += [gap, FocusingSection(*edges, index * strength, -curvature * shift["x"], kick)]
+        final += [gap, FocusingSection(*edges, index, 0.0, bend)]
+    gap = FocusingSection(end_of_last, 2.0 * math.pi, 0.0, 0.0, bend)
+    sections.append(gap)
+    final.append(gap)
     last = linear_optics(final)
     if not history or not (config.voltages or config.damaged_plates):
         return Lattice.constant(final)
@@ -109,6 +118,7 @@ def stored_beam(
             loss_rate_per_us=config.loss_rate_per_us,
             loss_decay_us=config.loss_decay_us,
             loss_momentum_slope=config.loss_momentum_slope,
+            loss_vertical_power=config.loss_vertical_power,
             polarisation=config.polarisation,
         )
     if config.vertical_mismatch:

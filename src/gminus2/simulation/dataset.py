@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,24 +19,30 @@ from gminus2.physics.decay import michel_quantile_table
 from gminus2.random import key_words, stream
 from gminus2.simulation.beams import stored_beam
 from gminus2.simulation.fills import TRUTH_SUMS, FillSettings, simulate_fills
-from gminus2.simulation.pool import FieldMultipoles, MuonPool, make_pool
+from gminus2.simulation.muons import POOL_SUMS, MuonSource
+from gminus2.simulation.pool import FieldMultipoles, MuonPool
 from gminus2.simulation.truth import Nature
 
-__all__ = ["SUPERCYCLE", "DatasetSimulation", "prepare_dataset"]
+__all__ = ["LASER_FIRST_US", "SUPERCYCLE", "DatasetSimulation", "muons_per_supercycle", "prepare_dataset"]
 
 #: Fills of one accelerator supercycle: two batches of eight bunches.
 SUPERCYCLE: Final = 16
-_LASER_FIRST_US: Final = 5.0
+#: First in-fill laser pulse of a fill.
+LASER_FIRST_US: Final = 5.0
 
 
 @dataclass
 class DatasetSimulation:
-    """A dataset's muons, detectors and random keys. Call :meth:`block` from any number of threads."""
+    """A dataset's muons, detectors and random keys. Call :meth:`block` from any number of threads.
+
+    Fills of one supercycle share its muons: each is used at most ``decays_per_muon`` times, give or take the
+    fluctuation of the intensity.
+    """
 
     campaign: Campaign
     index: int
     nature: Nature
-    pool: MuonPool
+    muons: MuonSource
     settings: FillSettings
     f_a_mhz: float
 
@@ -44,8 +51,13 @@ class DatasetSimulation:
         """The dataset's section of the campaign file."""
         return self.campaign.datasets[self.index]
 
+    @cached_property
+    def pool(self) -> MuonPool:
+        """A sample of ``pool_muons`` muons of the same beam, for work that needs no fills."""
+        return self.muons.pool(self.campaign.pool_muons)
+
     def fill_table(self, first: int, count: int) -> dict[str, NDArray[Any]]:
-        """Return the numbers of stored muons, pool starts, temperatures and laser shots of fills; any range agrees."""
+        """Return the numbers of stored muons, first rows, temperatures and laser shots of fills; any range agrees."""
         cycles = range(first // SUPERCYCLE, (first + count - 1) // SUPERCYCLE + 1)
         parts = [self._cycle(cycle) for cycle in cycles]
         skip = first - cycles[0] * SUPERCYCLE
@@ -55,7 +67,6 @@ class DatasetSimulation:
         data, detector, effects = self.config, self.campaign.detector, self.campaign.effects
         generator = stream(self.campaign.seed, "fills", self.index, cycle)
         luck = generator.standard_normal(SUPERCYCLE)
-        uniform = generator.random(SUPERCYCLE)
         rms = data.intensity_rms
         # Lognormal: positive, mean 1.
         width = math.sqrt(math.log1p(rms * rms))
@@ -73,7 +84,7 @@ class DatasetSimulation:
             shift[shot] = ((fill[shot] // every) % steps) * detector.laser_step_us
         return {
             "muons": muons.astype(np.int64),
-            "starts": (uniform * len(self.pool)).astype(np.int64),
+            "starts": ((np.cumsum(muons) - muons) % self.muons.count).astype(np.int64),
             "gain": gain,
             "laser_shift_us": shift,
         }
@@ -83,9 +94,16 @@ class DatasetSimulation:
 
         Returns
         -------
-        The hits, and the integer truth sums of :data:`~gminus2.simulation.fills.TRUTH_SUMS`.
+        The hits, and integer truth sums: those of :data:`~gminus2.simulation.fills.TRUTH_SUMS` over the fills, then
+        those of :data:`~gminus2.simulation.muons.POOL_SUMS` over the muons of the supercycles that begin in them.
         """
         table = self.fill_table(first, count)
+        cycles = range(first // SUPERCYCLE, (first + count - 1) // SUPERCYCLE + 1)
+        drawn = [self.muons.rows(cycle) for cycle in cycles]
+        own = [sums for cycle, (_, sums) in zip(cycles, drawn, strict=True) if cycle * SUPERCYCLE >= first]
+        pool_sums = np.sum(own, axis=0) if own else np.zeros(len(POOL_SUMS), dtype=np.int64)
+        rows = drawn[0][0] if len(drawn) == 1 else np.concatenate([part for part, _ in drawn])
+        bases = ((np.arange(first, first + count) // SUPERCYCLE) - cycles[0]) * self.muons.count
         total = int(table["muons"].sum())
         largest = int(table["muons"].max(initial=0))
         background = self.settings.background_per_us * self.settings.end_us * 24.0
@@ -98,15 +116,17 @@ class DatasetSimulation:
         shots = int(np.sum(table["laser_shift_us"] >= 0.0)) * 24 * self.settings.laser_shots
         laser = np.empty((shots, 5), dtype=np.int64)
         truth = np.zeros(len(TRUTH_SUMS), dtype=np.int64)
-        factors = self.pool.factors
+        factors = self.muons.factors
         n_hits, n_tracks, n_laser = simulate_fills(
             self.settings,
-            self.pool.rows,
+            rows,
             factors.functions,
             factors.coefficients,
             factors.step_us,
             first,
             table["muons"],
+            bases,
+            self.muons.count,
             table["starts"],
             table["gain"],
             table["laser_shift_us"],
@@ -136,7 +156,7 @@ class DatasetSimulation:
             dataset=self.config.name,
             attributes={"campaign": self.campaign.name, "simulated": True},
         )
-        return block, truth
+        return block, np.concatenate([truth, pool_sums])
 
     def _dedicated(self, first: int, count: int, gain: NDArray[np.float64]) -> list[NDArray[Any]]:
         """Return the laser pulses between fills: single ones against drift, double ones at stepped separations."""
@@ -177,23 +197,27 @@ class DatasetSimulation:
         return parts
 
 
+def muons_per_supercycle(campaign: Campaign, data: DatasetConfig) -> int:
+    """Return how many muons the fills of a supercycle share; at most ``pool_muons``, so that memory stays bounded."""
+    decays = SUPERCYCLE * data.muons_per_fill * campaign.effects.rate
+    return max(1, min(campaign.pool_muons, math.ceil(decays / campaign.decays_per_muon)))
+
+
 def prepare_dataset(campaign: Campaign, index: int, nature: Nature, folder: Path | None = None) -> DatasetSimulation:
-    """Build the stored beam, the muon pool and the detector settings of a dataset."""
+    """Build the source of muons and the detector settings of a dataset."""
     data, detector, effects = campaign.datasets[index], campaign.detector, campaign.effects
     f_a = nature.f_a_mhz(data.field.omega_p_shielded_mhz)
     beam = stored_beam(data.beam, effects, seed=campaign.seed, dataset=index, folder=folder)
     field = FieldMultipoles(data.field.normal_ppm, data.field.skew_ppm) if effects.field_multipoles else None
-    pool = make_pool(
+    muons = MuonSource.of(
         beam,
-        count=campaign.pool_muons,
+        data.beam,
+        effects,
         seed=campaign.seed,
         dataset=index,
+        count=muons_per_supercycle(campaign, data),
         omega_a=2.0 * math.pi * f_a,
         field=field,
-        electric_field=effects.electric_field,
-        pitch=effects.pitch,
-        lost_muons=effects.lost_muons > 0.0,
-        loss_scale=effects.lost_muons,
     )
     key = int(key_words(campaign.seed, "events", index)[0])
     around = 1.0 + 0.33 * np.sin(2.0 * math.pi * np.arange(24) / 24.0)
@@ -202,7 +226,7 @@ def prepare_dataset(campaign: Campaign, index: int, nature: Nature, folder: Path
         key_low=key & 0xFFFFFFFF,
         key_high=key >> 32,
         field_scale=1.0,
-        polarisation=pool.polarisation,
+        polarisation=muons.polarisation,
         sin_tilt=math.sin(tilt),
         cos_tilt=math.cos(tilt),
         end_us=campaign.end_us,
@@ -225,7 +249,7 @@ def prepare_dataset(campaign: Campaign, index: int, nature: Nature, folder: Path
         background_energy_mev=detector.background_energy_mev,
         laser_energy_mev=detector.laser_energy_mev,
         laser_resolution=detector.laser_resolution,
-        laser_first_us=_LASER_FIRST_US,
+        laser_first_us=LASER_FIRST_US,
         laser_spacing_us=detector.laser_spacing_us,
         laser_shots=detector.laser_shots,
         tracker_x_mm=detector.tracker_x_mm,
@@ -239,4 +263,4 @@ def prepare_dataset(campaign: Campaign, index: int, nature: Nature, folder: Path
         bunch_scale=np.array([b.scale for b in data.beam.bunches]),
         quantiles=michel_quantile_table(),
     )
-    return DatasetSimulation(campaign, index, nature, pool, settings, f_a)
+    return DatasetSimulation(campaign, index, nature, muons, settings, f_a)

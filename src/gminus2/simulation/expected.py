@@ -33,7 +33,7 @@ from gminus2.simulation.fills import muon_state
 from gminus2.simulation.pool import MuonPool
 from gminus2.units import omega_reference
 
-__all__ = ["Acceptance", "ExpectedRate", "expected_rate", "project_acceptance"]
+__all__ = ["Acceptance", "ExpectedRate", "expected_rate", "project_acceptance", "true_rate"]
 
 Array = NDArray[np.float64]
 
@@ -210,6 +210,57 @@ def _accumulate(rows, functions, coefficients, step_us, first_calo, width, clock
                     sine[k, m, n] += value * s
 
 
+def true_rate(
+    pool: MuonPool,
+    acceptance: Acceptance,
+    *,
+    muons: int,
+    decays: float,
+    clock_offset: float,
+    first_muon: int = 0,
+    losses: bool = True,
+    start_us: float = 4.0,
+) -> Array:
+    """Return the expected hits by (calorimeter, true energy in 50 MeV, time), shape (24, 64, 4700).
+
+    Parameters
+    ----------
+    muons, first_muon
+        Muons of the pool that are integrated.
+    losses
+        Whether a muon ends at its loss time.
+    start_us
+        Earlier bins stay empty.
+    """
+    n_time, width = int(AXES["n_time"]), AXES["time_width_us"]
+    sums = [np.zeros((24, _TERMS, n_time)) for _ in range(3)]
+    f = pool.factors
+    rows = np.array(pool.rows[first_muon : first_muon + muons])
+    if not losses:
+        rows[:, 11] = np.inf
+    clock = 1.0 + clock_offset
+    _accumulate(
+        rows,
+        f.functions,
+        f.coefficients,
+        f.step_us,
+        CALORIMETER_AZIMUTH_DEG / 360.0,
+        width,
+        clock,
+        start_us,
+        *sums,
+    )
+    c = acceptance.coefficients
+    counts = np.empty((24, _ENERGIES, n_time))
+    scale = decays * width / clock / rows.shape[0] / 24.0
+    for k in range(24):
+        # 1 + A cos(ψ − φ_d) with z = A e^{iφ_d}: Re z cos ψ + Im z sin ψ.
+        total = c[0].T @ sums[0][k]
+        total += pool.polarisation * (c[1].T @ sums[1][k] + c[2].T @ sums[2][k])
+        counts[k] = scale * total
+    return counts
+
+
 def expected_rate(
     pool: MuonPool,
     acceptance: Acceptance,
@@ -228,33 +279,11 @@ def expected_rate(
     start_us
         Earlier bins stay empty.
     """
-    n_time, width = int(AXES["n_time"]), AXES["time_width_us"]
-    sums = [np.zeros((24, _TERMS, n_time)) for _ in range(3)]
-    f = pool.factors
-    rows = np.ascontiguousarray(pool.rows[:muons])
-    clock = 1.0 + clock_offset
-    _accumulate(
-        rows,
-        f.functions,
-        f.coefficients,
-        f.step_us,
-        CALORIMETER_AZIMUTH_DEG / 360.0,
-        width,
-        clock,
-        start_us,
-        *sums,
-    )
-    c = acceptance.coefficients
+    counts = true_rate(pool, acceptance, muons=muons, decays=decays, clock_offset=clock_offset, start_us=start_us)
     energy = AXES["energy_width_mev"] * (np.arange(_ENERGIES) + 0.5)
     sigma = np.hypot(resolution_stochastic * np.sqrt(energy * 1e3), resolution_constant * energy)
     fold = np.exp(-0.5 * ((energy[:, None] - energy) / sigma) ** 2)
     fold /= fold.sum(axis=0)
-    counts = np.empty((24, _ENERGIES, n_time))
-    scale = decays * width / clock / rows.shape[0] / 24.0
-    terms = [fold @ c[k].T for k in range(3)]
     for k in range(24):
-        # 1 + A cos(ψ − φ_d) with z = A e^{iφ_d}: Re z cos ψ + Im z sin ψ.
-        total = terms[0] @ sums[0][k]
-        total += pool.polarisation * (terms[1] @ sums[1][k] + terms[2] @ sums[2][k])
-        counts[k] = scale * total
-    return ExpectedRate(counts, decays, rows.shape[0])
+        counts[k] = fold @ counts[k]
+    return ExpectedRate(counts, decays, min(muons, pool.rows.shape[0]))

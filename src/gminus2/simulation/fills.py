@@ -142,6 +142,8 @@ def simulate_fills(  # type: ignore[no-untyped-def]
     step_us: float,
     first_fill: int,
     muons: Any,
+    bases: Any,
+    count: int,
     starts: Any,
     temperature_gain: Any,
     laser_shift_us: Any,
@@ -161,11 +163,12 @@ def simulate_fills(  # type: ignore[no-untyped-def]
     settings
         :class:`FillSettings`.
     rows, functions, coefficients, step_us
-        Of :class:`~gminus2.simulation.pool.MuonPool`.
+        Muons of the supercycles, ``count`` each, and the lattice as in :class:`~gminus2.simulation.pool.MuonPool`.
     first_fill
         Number of the first fill in the dataset.
-    muons, starts, temperature_gain, laser_shift_us
-        Per fill: stored muons, first row of the pool, gain of the detectors, shift of the laser shots (negative: none).
+    muons, bases, starts, temperature_gain, laser_shift_us
+        Per fill: stored muons, begin of its supercycle's rows, its own first row after that, gain of the detectors,
+        shift of the laser shots (negative: none).
     hit_f, hit_i, order
         Scratch: (capacity, 4) float64, (capacity, 4) int64, (capacity,) int64, for one fill.
     words, offsets, tracks, laser
@@ -178,7 +181,6 @@ def simulate_fills(  # type: ignore[no-untyped-def]
     -------
     (tracks written, laser pulses written); negative hits mean that a buffer was too small.
     """
-    n_rows = rows.shape[0]
     lat = np.empty(12)
     counts = np.empty(N_CALORIMETERS * _BUCKETS + 1, dtype=np.int64)
     crystal_time = np.empty(54)
@@ -194,12 +196,13 @@ def simulate_fills(  # type: ignore[no-untyped-def]
         fill = first_fill + f
         n_hits = 0
         bunch = fill % settings.bunch_scale.size
-        row_index = starts[f]
+        row_index = bases[f] + starts[f]
+        last_row = bases[f] + count
         for m in range(muons[f]):
             row = rows[row_index]
             row_index += 1
-            if row_index == n_rows:
-                row_index = 0
+            if row_index == last_row:
+                row_index = bases[f]
             a0, a1, a2, a3 = philox(m, fill, 0, 0, k0, k1)
             injected = row[0] * settings.bunch_scale[bunch] + settings.bunch_offset_us[bunch]
             elapsed = -row[12] * log_uniform(a0)

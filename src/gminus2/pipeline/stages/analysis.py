@@ -1,6 +1,8 @@
 """Stages ``omega-a``, ``beam`` and ``field``: what was recorded → frequencies and corrections. No key is given to them.
 
-Each keeps its result as JSON and its figures as PNG, packed into one JSON file.
+Each keeps its result as JSON. Its figures are a step of their own (``figures.omega-a-X``, …), keyed by the drawing code
+too, so that another look of a figure redoes no number. Right after an analysis the figures are drawn from what it left
+in memory; where the analysis came from the store and only the drawing changed, it is made once more for them.
 """
 
 from __future__ import annotations
@@ -29,9 +31,22 @@ from gminus2.field.result import FieldResult
 from gminus2.pipeline.code import figures_digest
 from gminus2.pipeline.stages.hardware import data_file, field_file
 from gminus2.pipeline.steps import Step, StepContext
-from gminus2.precession.campaign import Analysis, DatasetOmegaA, DatasetScans, measure_dataset, scan_dataset
+from gminus2.precession.campaign import DatasetOmegaA, DatasetScans, analysis_of, measure_dataset, scan_dataset
 
-__all__ = ["FIELD", "Painter", "beam_file", "beam_step", "field_step", "figures_file", "omega_a_file", "omega_a_step"]
+__all__ = [
+    "FIELD",
+    "Painter",
+    "Remembered",
+    "beam_file",
+    "beam_options",
+    "beam_steps",
+    "field_steps",
+    "figures_file",
+    "muon_profile",
+    "omega_a_file",
+    "omega_a_steps",
+    "with_profile",
+]
 
 FIELD: Final = "field.json"
 
@@ -68,15 +83,46 @@ def write_json(path: Path, document: Any) -> None:
     path.write_text(json.dumps(plain(document), ensure_ascii=False, allow_nan=False, indent=1), encoding="utf-8")
 
 
-def _drawn_by(painter: Painter | None) -> str:
-    return figures_digest() if painter else "none"
+#: From what a step sees to what draws into a folder and returns the files.
+Drawing = Callable[[StepContext], Callable[[Path], list[Path]]]
 
 
-def _pack(context: StepContext, output: str, draw: Callable[[Path], list[Path]] | None) -> None:
+class Remembered:
+    """The last analysis of this process with the digests of what it was made from, for the step that draws it."""
+
+    def __init__(self) -> None:
+        self._kept: tuple[Any, Any] | None = None
+
+    def keep(self, stage: str, context: StepContext, found: Any) -> None:
+        """Keep what an analysis found."""
+        self._kept = ((stage, dict(context.digests)), found)
+
+    def take(self, stage: str, context: StepContext) -> Any:
+        """Return and forget what the stage found in the same inputs, ``None`` where it is not at hand."""
+        kept, self._kept = self._kept, None
+        return kept[1] if kept is not None and kept[0] == (stage, dict(context.digests)) else None
+
+
+def _figures_step(
+    step: Step, stage: str, name: str, draw: Callable[[StepContext], Callable[[Path], list[Path]]]
+) -> Step:
+    """Return the step that draws what ``step`` found: the same inputs and settings, and the drawing code."""
+    output = figures_file(stage, name)
+    return Step(
+        f"figures.{stage}{'-' + name if name else ''}",
+        partial(_draw, output=output, draw=draw),
+        inputs=step.inputs,
+        outputs=(output,),
+        settings={**step.settings, "drawing": figures_digest()},
+        title=f"figures: {step.title}",
+    )
+
+
+def _draw(context: StepContext, output: str, draw: Drawing) -> None:
     """Draw into a folder of the step and keep the files as one output."""
     folder = context.folder / "drawn"
     folder.mkdir()
-    files = sorted(draw(folder)) if draw else []
+    files = sorted(draw(context)(folder))
     packed = {path.stem: base64.b64encode(path.read_bytes()).decode("ascii") for path in files}
     write_json(context.output(output), packed)
 
@@ -84,29 +130,44 @@ def _pack(context: StepContext, output: str, draw: Callable[[Path], list[Path]] 
 # ω_a ------------------------------------------------------------------------------------------------------------------
 
 
-def omega_a_step(campaign: Campaign, name: str, painter: Painter | None = None) -> Step:
-    """Return the step that measures ω_a of a dataset."""
-    return Step(
+def omega_a_steps(
+    campaign: Campaign, name: str, painter: Painter | None = None, memory: Remembered | None = None
+) -> list[Step]:
+    """Return the step that measures ω_a of a dataset, and the one that draws it where there is a painter."""
+    memory = memory or Remembered()
+    step = Step(
         f"omega-a.{name}",
-        partial(_omega_a, painter=painter),
+        partial(_omega_a, memory=memory),
         inputs=(data_file(name),),
-        outputs=(omega_a_file(name), figures_file("omega-a", name)),
-        settings={"name": name, "figures": _drawn_by(painter), **campaign.measurement.omega_a.model_dump(mode="json")},
+        outputs=(omega_a_file(name),),
+        settings={"name": name, **campaign.measurement.omega_a.model_dump(mode="json")},
         title=f"{name}: ω_a",
     )
+    if painter is None:
+        return [step]
+
+    def draw(context: StepContext) -> Callable[[Path], list[Path]]:
+        return partial(painter.omega_a, *(memory.take("omega-a", context) or _measured_omega_a(context)))
+
+    return [step, _figures_step(step, "omega-a", name, draw)]
 
 
-def _omega_a(context: StepContext, painter: Painter | None) -> None:
-    settings = {k: v for k, v in context.settings.items() if k not in ("name", "figures")}
+def _measured_omega_a(context: StepContext) -> tuple[DatasetOmegaA, DatasetScans | None]:
+    settings = {k: v for k, v in context.settings.items() if k not in ("name", "drawing")}
     section, name = OmegaASection.model_validate(settings), context.settings["name"]
     dataset = CampaignDataset.read(context.inputs[data_file(name)])
-    teams = [Analysis(**team.model_dump()) for team in section.teams]
+    teams = [analysis_of(team) for team in section.teams]
     found = measure_dataset(dataset, teams, systematics=section.systematics)
-    scans = None
     threshold = [m for m in found.measured if m.analysis.method == "T"]
-    if section.scans and threshold:
-        scans = scan_dataset(found.analyser, threshold[0], None)
-    _pack(context, figures_file("omega-a", name), partial(painter.omega_a, found, scans) if painter else None)
+    scans = scan_dataset(found.analyser, threshold[0], None) if section.scans and threshold else None
+    return found, scans
+
+
+def _omega_a(context: StepContext, memory: Remembered) -> None:
+    name = context.settings["name"]
+    settings = {k: v for k, v in context.settings.items() if k != "name"}
+    found, scans = _measured_omega_a(context)
+    memory.keep("omega-a", context, (found, scans))
     document = found.to_json()
     if scans is not None:
         document["scans"] = scans.to_json()
@@ -126,43 +187,61 @@ def _omega_a(context: StepContext, painter: Painter | None) -> None:
 # Beam -----------------------------------------------------------------------------------------------------------------
 
 
-def beam_step(campaign: Campaign, name: str, painter: Painter | None = None) -> Step:
-    """Return the step that measures the beam-dynamics corrections of a dataset and the muons' profile."""
+def beam_steps(
+    campaign: Campaign, name: str, painter: Painter | None = None, memory: Remembered | None = None
+) -> list[Step]:
+    """Return the step that measures a dataset's beam-dynamics corrections and the muons' profile, and its drawing."""
+    memory = memory or Remembered()
     window = campaign.measurement.omega_a
-    return Step(
+    step = Step(
         f"beam.{name}",
-        partial(_beam, painter=painter),
+        partial(_beam, memory=memory),
         inputs=(data_file(name),),
-        outputs=(beam_file(name), figures_file("beam", name)),
+        outputs=(beam_file(name),),
         settings={
             "name": name,
-            "figures": _drawn_by(painter),
             "beam": campaign.measurement.beam.model_dump(mode="json"),
             "window_us": [window.teams[0].start_us, window.teams[0].stop_us],
         },
         title=f"{name}: beam-dynamics corrections",
     )
+    if painter is None:
+        return [step]
+
+    def draw(context: StepContext) -> Callable[[Path], list[Path]]:
+        return partial(painter.beam, [memory.take("beam", context) or _measured_beam(context)])
+
+    return [step, _figures_step(step, "beam", name, draw)]
 
 
-def _beam(context: StepContext, painter: Painter | None) -> None:
-    name, window = context.settings["name"], context.settings["window_us"]
-    section = BeamSection.model_validate(context.settings["beam"])
-    options = BeamOptions(
+def beam_options(section: BeamSection, window_us: tuple[float, float]) -> BeamOptions:
+    """Return what the beam analysis takes from a campaign, with the window of the ω_a fit."""
+    return BeamOptions(
         rotation_start_us=section.rotation_start_us,
-        fit_start_us=window[0],
-        fit_stop_us=window[1],
+        fit_start_us=window_us[0],
+        fit_stop_us=window_us[1],
         phase_per_momentum_rad=section.phase_per_momentum_rad,
         phase_per_momentum_error=section.phase_per_momentum_error,
         loss=LossFunction(slope=section.loss_slope),
         triple_efficiency=section.triple_efficiency,
         damaged_section=section.damaged_section,
     )
-    analysis = analyse_dataset(CampaignDataset.read(context.inputs[data_file(name)]), options)
-    _pack(context, figures_file("beam", name), partial(painter.beam, [analysis]) if painter else None)
+
+
+def _measured_beam(context: StepContext) -> BeamAnalysis:
+    name, window = context.settings["name"], context.settings["window_us"]
+    options = beam_options(BeamSection.model_validate(context.settings["beam"]), (window[0], window[1]))
+    return analyse_dataset(CampaignDataset.read(context.inputs[data_file(name)]), options)
+
+
+def _beam(context: StepContext, memory: Remembered) -> None:
+    name = context.settings["name"]
+    analysis = _measured_beam(context)
+    memory.keep("beam", context, analysis)
     document = {
         **analysis.to_json(),
         "names": list(analysis.corrections),
-        "profile": _profile(analysis),
+        "profile": muon_profile(analysis),
         "warnings": list(analysis.rotation.warnings),
     }
     write_json(context.output(beam_file(name)), document)
@@ -187,7 +266,7 @@ def _beam(context: StepContext, painter: Painter | None) -> None:
         )
 
 
-def _profile(analysis: BeamAnalysis) -> dict[str, float]:
+def muon_profile(analysis: BeamAnalysis) -> dict[str, float]:
     """Return mean and width of the muons in the fit window [mm], the mean of both stations weighted with the decays."""
     totals = []
     for moments in analysis.moments:
@@ -205,17 +284,27 @@ def _profile(analysis: BeamAnalysis) -> dict[str, float]:
 # Field ----------------------------------------------------------------------------------------------------------------
 
 
-def field_step(campaign: Campaign, names: list[str], painter: Painter | None = None) -> Step:
-    """Return the step that measures the muon-weighted field of all datasets."""
+def field_steps(
+    campaign: Campaign, names: list[str], painter: Painter | None = None, memory: Remembered | None = None
+) -> list[Step]:
+    """Return the step that measures the muon-weighted field of all datasets, and its drawing."""
     assert campaign.field is not None
-    return Step(
+    memory = memory or Remembered()
+    step = Step(
         "field",
-        partial(_field, painter=painter),
+        partial(_field, memory=memory),
         inputs=tuple(output for name in names for output in (field_file(name), beam_file(name))),
-        outputs=(FIELD, figures_file("field")),
-        settings={"names": names, "figures": _drawn_by(painter), "field": _analysis_settings(campaign.field)},
+        outputs=(FIELD,),
+        settings={"names": names, "field": _analysis_settings(campaign.field)},
         title="magnetic field",
     )
+    if painter is None:
+        return [step]
+
+    def draw(context: StepContext) -> Callable[[Path], list[Path]]:
+        return partial(painter.field, *(memory.take("field", context) or _measured_field(context)))
+
+    return [step, _figures_step(step, "field", "", draw)]
 
 
 def _analysis_settings(section: FieldSection) -> dict[str, Any]:
@@ -224,12 +313,12 @@ def _analysis_settings(section: FieldSection) -> dict[str, Any]:
     return {key: value for key, value in raw.items() if key not in ("world", "feedback", "blind_ppb", "datasets")}
 
 
-def _field(context: StepContext, painter: Painter | None) -> None:
-    settings, names = context.settings["field"], context.settings["names"]
-    section = FieldSection.model_validate(settings)
+def _measured_field(context: StepContext) -> tuple[FieldSection, FieldAnalysis]:
+    names = context.settings["names"]
+    section = FieldSection.model_validate(context.settings["field"])
     sections, prepared = [], []
     for name in names:
-        own = _with_profile(section, json.loads(context.inputs[beam_file(name)].read_text(encoding="utf-8"))["profile"])
+        own = with_profile(section, json.loads(context.inputs[beam_file(name)].read_text(encoding="utf-8"))["profile"])
         data = FieldData.read(context.inputs[field_file(name)])
         sections.append(own)
         prepared.append(prepare_dataset(own, data, executor=context.executor, quiet=context.quiet))
@@ -238,21 +327,25 @@ def _field(context: StepContext, painter: Painter | None) -> None:
         finish_dataset(own, one, rate=rate, rate_relative_sigma=relative)
         for own, one in zip(sections, prepared, strict=True)
     ]
-    analysis = FieldAnalysis(
+    return section, FieldAnalysis(
         results=tuple(result for result, _ in finished),
         prepared=tuple(prepared),
         tracking=tuple(tracking for _, tracking in finished),
         walk_rate=rate,
         walk_rate_relative_sigma=relative,
     )
-    _pack(context, figures_file("field"), partial(painter.field, section, analysis) if painter else None)
+
+
+def _field(context: StepContext, memory: Remembered) -> None:
+    section, analysis = _measured_field(context)
+    memory.keep("field", context, (section, analysis))
     write_json(context.output(FIELD), [result.to_json() for result in analysis.results])
-    parents = [context.trace.setting(f"field.{key}", value) for key, value in settings.items()]
+    parents = [context.trace.setting(f"field.{key}", value) for key, value in context.settings["field"].items()]
     for result in analysis.results:
         _record_field(context, result, parents)
 
 
-def _with_profile(section: FieldSection, profile: dict[str, float]) -> FieldSection:
+def with_profile(section: FieldSection, profile: dict[str, float]) -> FieldSection:
     """Return the section with the muons where the trackers saw them."""
     muons = section.muons.model_copy(update={**profile, "closed_orbit_mm": 0.0})
     return section.model_copy(update={"muons": muons})

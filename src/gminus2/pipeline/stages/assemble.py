@@ -11,6 +11,7 @@ from gminus2.field.result import FieldResult
 from gminus2.measurement.assembly import MeasuredDataset, Term, budget_of_measurement, combine_measured
 from gminus2.measurement.blinding import read_seal
 from gminus2.measurement.combination import Combination
+from gminus2.measurement.stability import shifts_by_method
 from gminus2.pipeline.stages.analysis import FIELD, beam_file, omega_a_file, write_json
 from gminus2.pipeline.stages.combine import COMBINATION
 from gminus2.pipeline.stages.hardware import Keyring
@@ -56,6 +57,7 @@ def _run(context: StepContext) -> None:
         "datasets": [_dataset_json(d, combination, i) for i, d in enumerate(datasets)],
         "measured": [measured_to_json(d) for d in datasets],
         "combination": combination.to_json(),
+        "by_method": [m.to_json() for m in shifts_by_method([omega[name] for name in names], combination.weights)],
         "rows": rows,
         "correlation_model": settings["correlation"],
         "checks": [*_agreement(combination), *_fit_checks(omega), *_stage_checks(beam, fields)],

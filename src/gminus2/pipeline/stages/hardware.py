@@ -209,7 +209,7 @@ def _record(context: StepContext, dataset: CampaignDataset, name: str) -> None:
     trace = context.trace
     parents = [
         trace.setting(f"campaign.{key}", campaign[key])
-        for key in ("effects", "detector", "reduction", "truth", "pool_muons", "end_us")
+        for key in ("effects", "detector", "reduction", "truth", "pool_muons", "decays_per_muon", "end_us")
     ]
     parents.append(trace.setting(f"datasets.{name}", campaign["datasets"][context.settings["index"]]))
     parents.append(trace.setting("seed", context.seed))

@@ -11,7 +11,7 @@ from gminus2.precession.campaign.analyses import Analysis, DatasetAnalyser, Meas
 from gminus2.precession.campaign.measurement import DatasetOmegaA, PairComparison, measure_dataset
 from gminus2.precession.campaign.scans import DatasetScans, scan_dataset
 from gminus2.precession.campaign.systematics import Systematic
-from gminus2.precession.campaign.teams import DEFAULT_TEAMS, TeamsFile, load_teams
+from gminus2.precession.campaign.teams import DEFAULT_TEAMS, TeamsFile, analysis_of, load_teams
 
 __all__ = [
     "DEFAULT_TEAMS",
@@ -24,6 +24,7 @@ __all__ = [
     "Systematic",
     "TeamsFile",
     "Variation",
+    "analysis_of",
     "load_teams",
     "measure_dataset",
     "scan_dataset",

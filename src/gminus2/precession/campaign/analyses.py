@@ -39,7 +39,8 @@ from gminus2.precession.methods.prepared import (
 from gminus2.precession.methods.spectra import Method, MethodSpectrum, method_spectrum
 from gminus2.precession.model import Model
 from gminus2.precession.result import FitResult
-from gminus2.precession.settings import FitSettings
+from gminus2.precession.settings import BinRule, FitSettings
+from gminus2.units import omega_reference
 
 __all__ = ["Analysis", "DatasetAnalyser", "Measured", "Variation"]
 
@@ -97,8 +98,10 @@ class Variation:
         ``exponential`` or ``constant`` (no decay).
     cbo_free
         Fit the CBO frequency and lifetime instead of taking the tracker's.
-    loss_scale_fixed
+    no_losses
         No loss term.
+    bin_rule
+        Of the fit.
     """
 
     name: str = "nominal"
@@ -112,6 +115,7 @@ class Variation:
     cbo_envelope: Literal["exponential", "constant"] = "exponential"
     cbo_free: bool = False
     no_losses: bool = False
+    bin_rule: BinRule = "integral"
     start_us: float | None = None
     stop_us: float | None = None
 
@@ -157,9 +161,15 @@ class DatasetAnalyser:
     def gain(self) -> GainModel | None:
         """The gain from laser pulses."""
         first = next(iter(self.dataset.reconstructions))
-        laser = float(self.dataset.settings.get("detector", {}).get("laser_energy_mev", 1500.0))
+        detector = self.dataset.settings.get("detector", {})
+        laser = float(detector.get("laser_energy_mev", 1500.0))
         counts = self.dataset.reconstruction(first)["counts"]
-        return measure_gain(self.dataset.shared, counts, self.dataset.fills, laser)
+        width = AXES["laser_time_width_us"]
+        steps = float(detector.get("laser_step_us", 0.0)) / width
+        # Shots that step by whole bins are always at the same place in their bins, else on average in the middle.
+        whole = steps >= 1.0 and abs(steps - round(steps)) < 1e-6
+        inside = float(detector.get("laser_first_us", 0.0)) % width if whole else 0.5 * width
+        return measure_gain(self.dataset.shared, counts, self.dataset.fills, laser, inside_us=inside)
 
     @cached_property
     def oscillations(self) -> BeamOscillations:
@@ -183,7 +193,7 @@ class DatasetAnalyser:
         key = (analysis.reconstruction, options.pileup, options.triples)
         if key not in self._pileup:
             name = analysis.reconstruction
-            if options.pileup == "convolution" and name not in self._orders:
+            if options.pileup != "none" and name not in self._orders:
                 self._orders[name] = convolution_orders(self.dataset, name)
             self._pileup[key] = constructed_pileup(
                 self.dataset, name, options.pileup, triples=options.triples, orders=self._orders.get(name)
@@ -199,6 +209,15 @@ class DatasetAnalyser:
             pileup=self._pileup[key],
             raw=self.raw(analysis.reconstruction),
         )
+
+    def wiggle_phase(self, analysis: Analysis) -> float:
+        """Return the phase of the counts above 1.7 GeV at ω_ref; no blind enters, and none can be seen in it."""
+        width = AXES["time_width_us"]
+        t = width * (np.arange(int(AXES["n_time"])) + 0.5)
+        use = (t > 30.0) & (t < 100.0)
+        counts = self.raw(analysis.reconstruction)[round(1700.0 / AXES["energy_width_mev"]) :].sum(axis=0)
+        wave = (counts * np.exp(t / 64.4))[use] @ np.exp(-1j * omega_reference * t[use])
+        return float(np.angle(wave))
 
     def asymmetry(self, analysis: Analysis) -> EnergyAsymmetry:
         """Return A(E) and φ(E) of a reconstruction."""
@@ -291,9 +310,10 @@ class DatasetAnalyser:
         stop = analysis.stop_us if variation.stop_us is None else variation.stop_us
         spectrum, positrons = self._spectrum(analysis, variation, begin, stop)
         model = self.model(analysis, variation, positrons)
-        if start is None:
+        if start is None or analysis.method == "R":
+            # The parameters of a ratio hold no counts: starting from them the fit of the counts ends elsewhere.
             start = self._five(spectrum, begin, blinding).values
-        settings = FitSettings(window_us=(begin, spectrum.stop_us), statistic="weighted")
+        settings = FitSettings(window_us=(begin, spectrum.stop_us), statistic="weighted", bin_rule=variation.bin_rule)
         known = {name: value for name, value in start.items() if name in model.parameter_names}
         if analysis.method == "R":
             assert spectrum.ratio is not None

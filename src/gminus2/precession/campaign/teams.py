@@ -12,47 +12,25 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
 
-from pydantic import Field, PositiveFloat, model_validator
+from pydantic import model_validator
 
 from gminus2.config import StrictModel, parse_config, read_toml
+from gminus2.config.measurement import TeamSection
 from gminus2.precession.campaign.analyses import Analysis
 
-__all__ = ["DEFAULT_TEAMS", "TeamConfig", "TeamsFile", "load_teams"]
+__all__ = ["DEFAULT_TEAMS", "TeamsFile", "analysis_of", "load_teams"]
 
 
-class TeamConfig(StrictModel):
-    """One team."""
-
-    name: str = Field(pattern=r"^[A-Za-z0-9_-]+$")
-    """Its name, also the key of its software blind."""
-    reconstruction: str = "global"
-    """Name of the reconstruction in the datasets."""
-    method: Literal["T", "A", "R", "Q"] = "T"
-    """How positrons are counted."""
-    pileup: Literal["shadow", "convolution", "none"] = "shadow"
-    """Construction of the pileup spectrum."""
-    threshold_mev: PositiveFloat = 1700.0
-    """Energy threshold of T and R, a multiple of 50."""
-    gain: bool = True
-    """Correct the gain."""
-    lost_muons: bool = True
-    """Fit the lost muons."""
-    start_us: PositiveFloat = 30.0
-    """Begin of the fit."""
-    stop_us: PositiveFloat = 650.0
-    """End of the fit; earlier where there are too few counts."""
-
-    def analysis(self) -> Analysis:
-        """Return the analysis of the team."""
-        return Analysis(**self.model_dump())
+def analysis_of(team: TeamSection) -> Analysis:
+    """Return the analysis of a team as a campaign file describes it."""
+    return Analysis(**team.model_dump())
 
 
 class TeamsFile(StrictModel):
     """A campaign's teams."""
 
-    teams: tuple[TeamConfig, ...]
+    teams: tuple[TeamSection, ...]
     """At least one."""
 
     @model_validator(mode="after")
@@ -84,4 +62,4 @@ def load_teams(path: Path | None) -> tuple[Analysis, ...]:
     """
     if path is None:
         return DEFAULT_TEAMS
-    return tuple(team.analysis() for team in parse_config(read_toml(path), TeamsFile, where=str(path)).teams)
+    return tuple(analysis_of(team) for team in parse_config(read_toml(path), TeamsFile, where=str(path)).teams)

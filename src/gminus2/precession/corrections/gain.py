@@ -152,7 +152,12 @@ def _double_pulses(laser: NDArray[Any], energy_gev: float) -> tuple[float, float
 
 
 def measure_gain(
-    shared: Mapping[str, NDArray[Any]], counts: NDArray[Any], fills: int, laser_energy_mev: float
+    shared: Mapping[str, NDArray[Any]],
+    counts: NDArray[Any],
+    fills: int,
+    laser_energy_mev: float,
+    *,
+    inside_us: float = 0.5 * AXES["laser_time_width_us"],
 ) -> GainModel | None:
     """Fit the gain to the laser pulses of a dataset.
 
@@ -162,6 +167,8 @@ def measure_gain(
         ``laser_infill``, ``laser_double``, ``hit_map`` of a campaign dataset.
     counts
         Clusters by (calorimeter, energy, time).
+    inside_us
+        Where in their time bins the in-fill laser pulses are.
 
     Returns
     -------
@@ -179,10 +186,13 @@ def measure_gain(
     # One resolution for all pulses, from their own spread.
     spread = (laser[..., 2].sum() * 1e-12 - (laser[k, b, 1] * 1e-6 * value).sum()) / max(1.0, n.sum() - n.size)
     sigma = np.sqrt(max(float(spread), 1e-8) / n)
-    at = AXES["laser_time_width_us"] * (b + 0.5)
-    cell = np.minimum((at / _WIDTH).astype(int), flow.shape[1] - 1)
-
-    sag_all = sag_shape(flow, _SAG_RECOVERY_US)[k, cell] / sigma
+    at = AXES["laser_time_width_us"] * b + inside_us
+    # Sag at the time of the pulse: linear between the middles of the bins.
+    position = np.clip(at / _WIDTH - 0.5, 0.0, flow.shape[1] - 1.001)
+    cell = position.astype(int)
+    between = position - cell
+    shape = sag_shape(flow, _SAG_RECOVERY_US)
+    sag_all = ((1.0 - between) * shape[k, cell] + between * shape[k, cell + 1]) / sigma
     columns = np.zeros((k.size, 26))
     columns[:, 25] = 1.0 / sigma
     target = -value / sigma
@@ -238,9 +248,10 @@ def measure_gain(
 
 
 def shift_energies(counts: Array, loss: Array) -> Array:
-    """Return a spectrum by (energy, time) with energies raised by 1/(1 - δ(t)), to first order in the bins.
+    """Return a spectrum by (energy, time) with energies raised by 1/(1 - δ(t)), to second order in δ.
 
-    Counts cross the edge at E from below at the rate δ E ρ(E); ρ at the edge is the mean of its neighbours.
+    The counts between E(1 - δ) and E cross the edge at E: E δ ρ(E) - ½ (E δ)² ρ'(E), with ρ at the edge the mean of its
+    neighbours and ρ' their difference.
 
     Parameters
     ----------
@@ -250,8 +261,8 @@ def shift_energies(counts: Array, loss: Array) -> Array:
         δ, shape (times,).
     """
     energies = counts.shape[0]
-    density = 0.5 * (counts[1:] + counts[:-1])
-    flux = density * np.arange(1, energies)[:, None] * (loss / (1.0 - loss))[None, :]
+    reach = np.arange(1, energies)[:, None] * loss[None, :]
+    flux = reach * (0.5 * (counts[1:] + counts[:-1]) - 0.5 * reach * (counts[1:] - counts[:-1]))
     result: Array = np.array(counts, dtype=np.float64)
     result[1:] += flux
     result[:-1] -= flux

@@ -7,18 +7,30 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from gminus2.data.campaign import AXES, CampaignDataset
 from gminus2.errors import DataError
 from gminus2.precession.corrections.convolution import CHAIN, convolution_pileup
 from gminus2.precession.corrections.gain import GainModel, shift_energies
 from gminus2.precession.corrections.pileup import PileupScale, fit_pileup_scale
+from gminus2.units import omega_reference
 
-__all__ = ["PileupMethod", "PrepareOptions", "Prepared", "constructed_pileup", "convolution_orders", "prepare"]
+__all__ = [
+    "PileupMethod",
+    "PrepareOptions",
+    "Prepared",
+    "brought_forward",
+    "constructed_pileup",
+    "convolution_orders",
+    "prepare",
+]
 
 Array = NDArray[np.float64]
 PileupMethod = Literal["shadow", "convolution", "none"]
 _WIDTH = AXES["time_width_us"]
+#: Early-to-late effects that nothing measures fall with the rate [µs].
+_EARLY_US = 64.44
 
 
 @dataclass(frozen=True)
@@ -36,9 +48,13 @@ class PrepareOptions:
     pileup_energy
         Relative change of its energy scale.
     triples
-        Second order of the convolution.
+        Second order, from the convolution.
     gain
         Correct the gain.
+    residual_gain, residual_phase
+        A loss g e^(-t/64.44 µs) (1 + 0.2 cos(ω_ref t + phase)) on top of the gain model: what the laser did not see.
+    late_us
+        Clusters late by this e^(-t/64.44 µs).
     """
 
     pileup: PileupMethod = "shadow"
@@ -47,6 +63,9 @@ class PrepareOptions:
     pileup_energy: float = 0.0
     triples: bool = True
     gain: bool = True
+    residual_gain: float = 0.0
+    residual_phase: float = 0.0
+    late_us: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -104,6 +123,47 @@ def separation_us(dataset: CampaignDataset, reconstruction: str) -> float:
     )
 
 
+def fast_rotation_factor(dataset: CampaignDataset) -> Array:
+    """Return what the fast rotation adds to pairs, ⟨n(t)n(t+g)⟩/⟨n⟩² at 1-5 ns by time bin, shape (4700,).
+
+    A time bin is as long as a turn, so its counts do not show that the beam comes in a bunch; hits in bins of 1 ns do.
+    1 where the statistics leave more than 2 % of error, and after the end of that histogram.
+    """
+    fine = dataset.shared["fast_rotation"]
+    factor = np.ones(int(AXES["n_time"]))
+    turn = round(_WIDTH / AXES["fast_width_us"])
+    group = 5000
+    lags = (1, 3, 5)
+    size = fine.shape[1] // group
+    pairs, plain, number = np.zeros(size), np.zeros(size), np.zeros(size)
+    for k in range(fine.shape[0]):
+        if not fine[k].any():
+            continue
+        n = fine[k].astype(np.float64)
+        mean = ndimage.uniform_filter1d(n, turn, mode="nearest")
+        # A hit is in the running mean at its own place and at the other's: n̄(t)n̄(t+g) counts it with itself.
+        expected = mean * mean - mean / turn
+        plain += expected[: size * group].reshape(size, group).sum(axis=1)
+        for lag in lags:
+            product = np.zeros_like(n)
+            product[:-lag] = n[:-lag] * n[lag:]
+            found = product[: size * group].reshape(size, group).sum(axis=1)
+            pairs += found / len(lags)
+            number += found
+    if number.sum() <= 0.0:
+        return factor
+    good = (number > 2500.0) & (plain > 0.0)
+    last = size if good.all() else int(np.argmin(good))
+    if last < 8:
+        return factor
+    at = AXES["fast_width_us"] * group * (np.arange(last) + 0.5)
+    centre = _WIDTH * (np.arange(factor.size) + 0.5)
+    found = pairs[:last] / plain[:last]
+    inside = centre < at[-1]
+    factor[inside] = np.interp(centre[inside], at, found)
+    return factor
+
+
 def convolution_orders(dataset: CampaignDataset, reconstruction: str) -> tuple[Array, Array]:
     """Return double and triple pileup of all calorimeters by (energy, time), for the nominal dead time."""
     counts = dataset.reconstruction(reconstruction)["counts"]
@@ -113,7 +173,8 @@ def convolution_orders(dataset: CampaignDataset, reconstruction: str) -> tuple[A
         a, b = convolution_pileup(counts[k], dead, _WIDTH, dataset.fills, rule=CHAIN)
         first += a
         second += b
-    return first, second
+    factor = fast_rotation_factor(dataset)
+    return first * factor, second * factor**2
 
 
 def constructed_pileup(
@@ -132,15 +193,29 @@ def constructed_pileup(
     counts = arrays["counts"].sum(axis=0, dtype=np.float64)
     if method == "none":
         return np.zeros_like(counts), PileupScale(0.0, 0.0, 0.0, 0.0, measured=False)
-    if method == "shadow":
-        net = arrays["pileup_net"].sum(axis=0, dtype=np.float64)
-        scale = fit_pileup_scale(counts, net)
-        return net * scale.value, scale
     first, second = orders or convolution_orders(dataset, reconstruction)
     second = second * float(triples)
-    scale = fit_pileup_scale(counts, first + second, constructed_is_counted=False)
+    if method == "shadow":
+        # Pairs are counted; of three pulses, which the window does not hold, the convolution knows.
+        first = _shadow_pairs(dataset, reconstruction)
+    scale = fit_pileup_scale(counts, first + second, constructed_is_counted=method == "shadow")
     # The dead time scales by λ: first order by λ, second by λ².
     return scale.value * first + scale.value**2 * second, scale
+
+
+def _shadow_pairs(dataset: CampaignDataset, reconstruction: str) -> Array:
+    """Return doublets less their singles, (energy, time), for all pairs and not only the first in the window.
+
+    A trigger takes the first hit of its window, so that pairs are short by half the expected number of hits in it.
+    """
+    arrays = dataset.reconstruction(reconstruction)
+    length = 1e-3 * float(dataset.settings["reduction"].get("shadow_window_ns") or 0.0)
+    length = length or separation_us(dataset, reconstruction)
+    net = np.zeros(arrays["pileup_net"].shape[1:])
+    for k in range(arrays["counts"].shape[0]):
+        inside = arrays["counts"][k].sum(axis=0, dtype=np.float64) * (length / (_WIDTH * dataset.fills))
+        net += arrays["pileup_net"][k] * (1.0 + 0.5 * inside)
+    return net
 
 
 def _moved(pileup: Array, options: PrepareOptions) -> Array:
@@ -150,6 +225,18 @@ def _moved(pileup: Array, options: PrepareOptions) -> Array:
         result = result - (options.pileup_time_us / _WIDTH) * np.gradient(result, axis=1)
     if options.pileup_energy:
         result = shift_energies(result, np.full(result.shape[1], options.pileup_energy))
+    return result
+
+
+def brought_forward(counts: Array, options: PrepareOptions) -> Array:
+    """Return counts by (…, time) moved to earlier times by ``late_us`` e^(-t/64.44 µs), to first order."""
+    if not options.late_us:
+        return counts
+    t = _WIDTH * (np.arange(counts.shape[-1]) + 0.5)
+    late = options.late_us * np.exp(-t / _EARLY_US)
+    # The flow of counts through the edges of the bins, so that none is lost.
+    flow = late * counts / _WIDTH
+    result: Array = counts + np.gradient(flow, axis=-1)
     return result
 
 
@@ -186,5 +273,11 @@ def prepare(
     counts = raw - subtracted
     if options.gain and gain is not None:
         loss = weighted_loss(dataset, reconstruction, gain)
+    if options.residual_gain:
+        t = _WIDTH * (np.arange(raw.shape[1]) + 0.5)
+        wave = 1.0 + 0.2 * np.cos(omega_reference * t + options.residual_phase)
+        loss = loss + options.residual_gain * np.exp(-t / _EARLY_US) * wave
+    if loss.any():
         counts = shift_energies(counts, loss)
+    counts = brought_forward(counts, options)
     return Prepared(dataset.name, reconstruction, raw, subtracted, counts, scale, loss, options, dataset.fills, dataset)

@@ -20,7 +20,7 @@ from gminus2.errors import FitError
 from gminus2.precession.corrections.convolution import propagation_matrix
 from gminus2.precession.engine import fit
 from gminus2.precession.methods.asymmetry import EnergyAsymmetry
-from gminus2.precession.methods.prepared import Prepared, separation_us
+from gminus2.precession.methods.prepared import Prepared, brought_forward, separation_us
 from gminus2.precession.ratio import RatioSeries, ratio_of_copies
 from gminus2.precession.settings import FitSettings
 from gminus2.units import omega_reference
@@ -197,7 +197,7 @@ def _energy_flow(prepared: Prepared) -> tuple[Array, Array]:
         density = 0.5 * (prepared.raw[edge] + prepared.raw[edge - 1]) / _ENERGY
         # Every pulse grows by 1/(1 - δ); those within δ below the threshold had been left out.
         flow = flow / (1.0 - loss) + density * loss * least**2
-    return flow, squares
+    return brought_forward(flow, prepared.options), squares
 
 
 def _set_shares(dataset_settings: Any) -> tuple[tuple[float, float, float], float, float]:
@@ -234,8 +234,10 @@ def _ratio(prepared: Prepared, threshold_mev: float, stop_us: float, factor: flo
         counts = part[edge:].sum(axis=0).astype(np.float64)
         moved = ndimage.shift(pileup, shift_us / _WIDTH, order=3, mode="constant") if shift_us else pileup
         loss = ndimage.shift(prepared.gain_loss, shift_us / _WIDTH, order=1, mode="nearest")
-        density = 0.5 * (part[edge].astype(np.float64) + part[edge - 1])
-        return np.asarray(counts - share * moved + density * edge * loss / (1.0 - loss))
+        above, below = part[edge].astype(np.float64), part[edge - 1].astype(np.float64)
+        reach = edge * loss
+        gained = reach * (0.5 * (above + below) - 0.5 * reach * (above - below))
+        return brought_forward(np.asarray(counts - share * moved + gained), prepared.options)
 
     u = corrected(slice(0, 1), plus, -half) + corrected(slice(1, 2), minus, half)
     v = corrected(slice(2, 4), unmoved, 0.0)

@@ -1,0 +1,508 @@
+"""Where a dataset's muons come from: fresh rows for every supercycle, drawn by a compiled kernel.
+
+A closed-form beam is sampled from its distributions, muon by muon, so that the muons are new however many fills there
+are. A tracked ensemble is finite: its muons are drawn with replacement by weight and smeared
+(:meth:`gminus2.ring.ensemble.StoredBeam.draw` has the rule). Every number is Philox of (muon, supercycle, attempt), so
+the rows of a supercycle depend on nobody else.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from gminus2.config.campaign import BeamConfig, Effects
+from gminus2.constants import GAMMA_MAGIC, MUON_LIFETIME_US
+from gminus2.errors import PhysicsError
+from gminus2.physics.numerics import gaussian_pair, philox, uniform
+from gminus2.physics.optics import electric_field_correction, pitch_shift
+from gminus2.random import key_words
+from gminus2.ring.ensemble import StoredBeam, closed_form_loss_times, relative_loss
+from gminus2.simulation.pool import ROW, FieldMultipoles, LatticeFactors, MuonPool, factorise_lattice
+
+__all__ = ["POOL_SUMS", "MuonSource", "pool_truth"]
+
+Array = NDArray[np.float64]
+
+#: Integer sums over rows: name → unit of one count. They add in any order to the same number.
+POOL_SUMS: Final[dict[str, float]] = {
+    "muons": 1.0,
+    "electric_field": 1e-12,
+    "pitch": 1e-12,
+    "field": 1e-12,
+    "x_e_mm": 1e-3,
+    "x_e2_mm2": 1e-6,
+    "action_y_mm": 1e-6,
+    "delta": 1e-9,
+    "delta2": 1e-13,
+    "time_us": 1e-6,
+    "time_delta": 1e-12,
+    "spin": 1e-9,
+    "spin_delta": 1e-10,
+    "lost": 1.0,
+}
+
+#: Supercycle number of a sample that belongs to no fill.
+_SAMPLE: Final = 0xFFFFFFFF
+_ATTEMPTS: Final = 1000
+_TWO_PI: Final = 2.0 * math.pi
+_MODELS: Final = ("nu_x", "nu_y", "period_us", "equilibrium_offset_mm")
+
+
+class _ClosedForm(NamedTuple):
+    momentum_mean: float
+    momentum_rms: float
+    momentum_centre: float
+    bunch_rms_us: float
+    time_per_momentum_us: float
+    x_rms: float
+    cbo_x: float
+    cbo_px: float
+    y_rms: float
+    dispersion: float
+    aperture: float
+    spin_phase: float
+    spin_per_momentum: float
+    stretch: float
+
+
+class _Ensemble(NamedTuple):
+    cumulative: Array
+    table: Array
+    smear: Array
+    limits: Array
+    spin_slope: float
+
+
+class _Polynomials(NamedTuple):
+    owner: NDArray[np.int64]
+    exponents: NDArray[np.int64]
+    coefficients: Array
+    powers: int
+
+
+@dataclass(frozen=True)
+class MuonSource:
+    """The muons of one dataset; :meth:`rows` from any number of threads.
+
+    Attributes
+    ----------
+    beam
+        The stored beam; of a closed-form one only lattice, models, polarisation and ⟨J_y^power⟩ of the losses are used.
+    count
+        Muons per supercycle.
+    omega_a
+        a e B/m of the dipole field [rad/µs].
+    loss_scale
+        Factor on the losses.
+    """
+
+    beam: StoredBeam
+    config: BeamConfig
+    effects: Effects
+    seed: int
+    dataset: int
+    count: int
+    omega_a: float
+    field: FieldMultipoles
+    factors: LatticeFactors
+    closed: _ClosedForm
+    ensemble: _Ensemble
+    polynomials: _Polynomials
+    beta_mm: tuple[float, float]
+    y_up_mm: float
+    lost_times: Array
+    lost_fraction: float
+    mean_power: float
+
+    @classmethod
+    def of(
+        cls,
+        beam: StoredBeam,
+        config: BeamConfig,
+        effects: Effects,
+        *,
+        seed: int,
+        dataset: int,
+        count: int,
+        omega_a: float,
+        field: FieldMultipoles | None = None,
+        smoothing: float = 0.02,
+    ) -> MuonSource:
+        """Prepare the muons of a dataset.
+
+        Parameters
+        ----------
+        beam
+            :func:`~gminus2.simulation.beams.stored_beam` of the same configuration. With ``config.ensemble`` its muons
+            are drawn from; without, only its lattice, models and mean momentum are taken.
+        smoothing
+            Of muons drawn from an ensemble, as in :meth:`~gminus2.ring.ensemble.StoredBeam.draw`.
+
+        Raises
+        ------
+        PhysicsError
+            No muon wanted.
+        """
+        if count < 1:
+            raise PhysicsError("a supercycle needs muons", found=str(count))
+        lattice = beam.lattice
+        beta = (float(np.mean(lattice.column("beta_x")[-1])), float(np.mean(lattice.column("beta_y")[-1])))
+        lost = np.isfinite(beam.loss_time_us) if config.ensemble else np.zeros(0, dtype=bool)
+        return cls(
+            beam=beam,
+            config=config,
+            effects=effects,
+            seed=seed,
+            dataset=dataset,
+            count=count,
+            omega_a=omega_a,
+            field=field or FieldMultipoles(),
+            factors=factorise_lattice(lattice),
+            closed=_closed_form(beam, config, effects),
+            ensemble=_ensemble(beam if config.ensemble else None, smoothing),
+            polynomials=_polynomials(beam),
+            beta_mm=beta,
+            y_up_mm=-float(np.mean(lattice.column("orbit_y")[-1])),
+            lost_times=beam.loss_time_us[lost] if config.ensemble else np.zeros(0),
+            lost_fraction=beam.mean(lost.astype(np.float64)) if config.ensemble else 0.0,
+            mean_power=beam.mean(beam.action_y_mm**config.loss_vertical_power),
+        )
+
+    @property
+    def polarisation(self) -> float:
+        """Length of the spin vector in the plane."""
+        return self.beam.polarisation
+
+    @property
+    def finite(self) -> int:
+        """Muons of the ensemble that are drawn again and again; 0 for a closed-form beam."""
+        return len(self.beam) if self.config.ensemble else 0
+
+    def rows(self, supercycle: int) -> tuple[Array, NDArray[np.int64]]:
+        """Return the muons of a supercycle, (count, 16), and their sums :data:`POOL_SUMS`."""
+        return self._draw(supercycle, self.count)
+
+    def pool(self, count: int) -> MuonPool:
+        """Return a sample of ``count`` muons of the same beam, other ones than any fill's."""
+        rows, sums = self._draw(_SAMPLE, count)
+        return MuonPool(rows, self.factors, self.polarisation, self.truth(sums))
+
+    def truth(self, sums: NDArray[np.int64]) -> dict[str, float]:
+        """Return what an exact analysis of the muons with these sums would find; see :func:`pool_truth`."""
+        record = pool_truth(sums, self.beam, self.beta_mm[1])
+        if self.config.ensemble:
+            record["ensemble_C_e_ppb"] = 1e9 * self.beam.electric_field_correction()
+            record["ensemble_C_p_ppb"] = 1e9 * self.beam.pitch_correction()
+            record["ensemble_muons"] = float(len(self.beam))
+        return record
+
+    def _draw(self, supercycle: int, count: int) -> tuple[Array, NDArray[np.int64]]:
+        key = key_words(self.seed, "muons", self.dataset)
+        rows = np.empty((count, len(ROW)))
+        extra = np.empty((4, count))
+        found = draw_rows(
+            rows,
+            extra,
+            supercycle,
+            int(key[0] & np.uint64(0xFFFFFFFF)),
+            int(key[0] >> np.uint64(32)),
+            self.closed,
+            self.ensemble,
+            self.polynomials,
+            self.beta_mm,
+            not self.effects.cbo,
+        )
+        if found < count:
+            raise PhysicsError("hardly any muon fits into the aperture", hint="lower the spreads or the CBO amplitude")
+        delta, x_e, electric, pitch = rows[:, ROW["delta"]], extra[0], extra[1], extra[2]
+        action_x, action_y = 0.5 * rows[:, ROW["root_2jx"]] ** 2, 0.5 * rows[:, ROW["root_2jy"]] ** 2
+        if any(self.field.normal_ppm) or any(self.field.skew_ppm):
+            own = self.field.mean_shift(x_e, action_x * self.beta_mm[0], action_y * self.beta_mm[1], self.y_up_mm)
+        else:
+            own = np.zeros(count)
+        if not self.effects.electric_field:
+            electric = np.zeros(count)
+        if not self.effects.pitch:
+            pitch = np.zeros(count)
+        shift = own + electric + pitch
+        rows[:, ROW["f_a"]] = self.omega_a / _TWO_PI * (1.0 + shift)
+        rows[:, ROW["shift_ppt"]] = 1e12 * shift
+        rows[:, ROW["loss_time_us"]] = self._loss_times(rows, extra[3])
+        spin = rows[:, ROW["spin_phase"]] * _TWO_PI
+        time = rows[:, ROW["injection_time_us"]]
+        sums = {
+            "muons": float(count),
+            "electric_field": electric.sum(),
+            "pitch": pitch.sum(),
+            "field": own.sum(),
+            "x_e_mm": x_e.sum(),
+            "x_e2_mm2": x_e @ x_e,
+            "action_y_mm": action_y.sum(),
+            "delta": delta.sum(),
+            "delta2": delta @ delta,
+            "time_us": time.sum(),
+            "time_delta": time @ delta,
+            "spin": spin.sum(),
+            "spin_delta": spin @ delta,
+            "lost": float(np.isfinite(rows[:, ROW["loss_time_us"]]).sum()),
+        }
+        return rows, np.array([round(float(sums[name]) / unit) for name, unit in POOL_SUMS.items()], dtype=np.int64)
+
+    def _loss_times(self, rows: Array, luck: Array) -> Array:
+        scale = self.effects.lost_muons
+        if scale <= 0.0:
+            return np.full(len(rows), np.inf)
+        if not self.config.ensemble:
+            return closed_form_loss_times(
+                -np.log(luck),
+                relative_loss(
+                    rows[:, ROW["delta"]],
+                    0.5 * rows[:, ROW["root_2jy"]] ** 2,
+                    self.config.loss_momentum_slope,
+                    self.config.loss_vertical_power,
+                    self.mean_power,
+                ),
+                rate_per_us=scale * self.config.loss_rate_per_us,
+                decay_us=self.config.loss_decay_us,
+            )
+        times = rows[:, ROW["loss_time_us"]]
+        if scale <= 1.0:
+            return np.where(luck < scale, times, np.inf)
+        # More losses than the ensemble has: healthy muons take the loss times of lost ones.
+        extra = min(1.0, (scale - 1.0) * self.lost_fraction / max(1.0 - self.lost_fraction, 1e-12))
+        pick = np.isinf(times) & (luck < extra)
+        result = times.copy()
+        result[pick] = self.lost_times[(luck[pick] / max(extra, 1e-300) * self.lost_times.size).astype(np.int64)]
+        return result
+
+
+def pool_truth(sums: NDArray[np.int64], beam: StoredBeam, beta_y_mm: float) -> dict[str, float]:
+    """Return ensemble means from summed :data:`POOL_SUMS`.
+
+    ``electric_field_ppb``, ``pitch_ppb``, ``field_ppb`` are the muons' own relative shifts of ω_a and
+    ``omega_a_shift_ppb`` their sum; ``ensemble_C_e_ppb``, ``ensemble_C_p_ppb`` follow from ⟨x_e²⟩ and ⟨J_y⟩ of the same
+    muons by the lattice formulas.
+    """
+    n = float(sums[0])
+    mean = {name: float(v) * unit / n for (name, unit), v in zip(POOL_SUMS.items(), sums, strict=True)}
+    lattice = beam.lattice
+    variance = mean["delta2"] - mean["delta"] ** 2
+    shifts = {f"{name}_ppb": 1e9 * mean[name] for name in ("electric_field", "pitch", "field")}
+    unbiased = n / max(n - 1.0, 1.0)
+    return {
+        "muons": n,
+        "omega_a_shift_ppb": sum(shifts.values()),
+        **shifts,
+        "ensemble_C_e_ppb": 1e9 * electric_field_correction(mean["x_e2_mm2"], lattice.alpha_p),
+        "ensemble_C_p_ppb": -1e9 * float(pitch_shift(mean["action_y_mm"], lattice.mean_gamma_y_per_mm)),
+        "x_e_mean_mm": mean["x_e_mm"],
+        "x_e_rms_mm": math.sqrt(max(0.0, mean["x_e2_mm2"] - mean["x_e_mm"] ** 2)),
+        "y_rms_mm": math.sqrt(mean["action_y_mm"] * beta_y_mm),
+        "phase_per_momentum_rad": (mean["spin_delta"] - mean["spin"] * mean["delta"]) / variance if variance else 0.0,
+        "time_momentum_covariance_us": unbiased * (mean["time_delta"] - mean["time_us"] * mean["delta"]),
+        "lost_fraction_pool": mean["lost"],
+        "nu_x": lattice.nu_x_final,
+        "nu_y": lattice.nu_y_final,
+        "alpha_p": lattice.alpha_p,
+    }
+
+
+def _closed_form(beam: StoredBeam, config: BeamConfig, effects: Effects) -> _ClosedForm:
+    return _ClosedForm(
+        momentum_mean=config.momentum_mean,
+        momentum_rms=config.momentum_rms,
+        momentum_centre=beam.mean(beam.delta),
+        bunch_rms_us=1e-3 * config.bunch_rms_ns,
+        time_per_momentum_us=1e-3 * config.time_per_momentum_ns,
+        x_rms=config.x_beta_rms_mm,
+        cbo_x=config.cbo_amplitude_mm * math.cos(config.cbo_phase_rad),
+        cbo_px=config.cbo_amplitude_mm * math.sin(config.cbo_phase_rad),
+        y_rms=config.y_rms_mm,
+        dispersion=float(beam.models["equilibrium_offset_mm"](np.ones(1), np.zeros(1), np.zeros(1))[0]),
+        aperture=45.0,
+        spin_phase=config.spin_phase_rad,
+        spin_per_momentum=config.spin_per_momentum_rad if effects.spin_momentum else 0.0,
+        stretch=math.exp(config.vertical_mismatch),
+    )
+
+
+def _ensemble(beam: StoredBeam | None, smoothing: float) -> _Ensemble:
+    if beam is None:
+        return _Ensemble(np.zeros(0), np.zeros((0, 8)), np.zeros(6), np.zeros(3), 0.0)
+    root_x, root_y = np.sqrt(2.0 * beam.action_x_mm), np.sqrt(2.0 * beam.action_y_mm)
+    columns = [
+        beam.delta,
+        beam.injection_time_us,
+        root_x * np.cos(beam.phase_x_rad),
+        root_x * np.sin(beam.phase_x_rad),
+        root_y * np.cos(beam.phase_y_rad),
+        root_y * np.sin(beam.phase_y_rad),
+    ]
+    cumulative = np.cumsum(beam.weight)
+    return _Ensemble(
+        cumulative / cumulative[-1],
+        np.ascontiguousarray(np.stack([*columns, beam.spin_phase_rad, beam.loss_time_us], axis=1)),
+        np.array([smoothing * float(np.std(c)) for c in columns]),
+        np.array([np.max(np.abs(beam.delta)), np.max(beam.action_x_mm), np.max(beam.action_y_mm)]),
+        beam.spin_momentum_slope(),
+    )
+
+
+def _polynomials(beam: StoredBeam) -> _Polynomials:
+    """Return the models in one table; the shift of ω_a in two, electric field (4) and pitch (5)."""
+    owner: list[int] = []
+    exponents: list[list[int]] = []
+    coefficients: list[float] = []
+    for k, name in enumerate((*_MODELS, "omega_a_shift")):
+        model = beam.models[name]
+        for term, value in zip(model.exponents.tolist(), model.coefficients.tolist(), strict=True):
+            owner.append(k + (1 if name == "omega_a_shift" and term[2] > 0 else 0))
+            exponents.append(term)
+            coefficients.append(value)
+    table = np.array(exponents, dtype=np.int64)
+    return _Polynomials(np.array(owner, dtype=np.int64), table, np.array(coefficients), int(table.max()) + 1)
+
+
+@njit(cache=True, nogil=True)
+def draw_rows(  # type: ignore[no-untyped-def]
+    rows: Any,
+    extra: Any,
+    supercycle: int,
+    k0: int,
+    k1: int,
+    closed: Any,
+    ensemble: Any,
+    polynomials: Any,
+    beta: Any,
+    incoherent: bool,
+):
+    """Draw muons.
+
+    Parameters
+    ----------
+    rows
+        Out, (N, 16), all columns of :data:`~gminus2.simulation.pool.ROW` but ``f_a`` and ``shift_ppt``, and the loss
+        time only for an ensemble.
+    extra
+        Out, (4, N): x_e [mm], relative shifts of ω_a by electric field and pitch, a uniform number for the losses.
+    supercycle, k0, k1
+        Counter and key of the random numbers.
+    incoherent
+        Give the betatron oscillations random phases.
+
+    Returns
+    -------
+    Muons drawn; fewer than N when nearly every draw misses the aperture.
+    """
+    finite = ensemble.cumulative.size
+    powers = np.empty((3, polynomials.powers))
+    values = np.empty(6)
+    root_beta_x, root_beta_y = math.sqrt(beta[0]), math.sqrt(beta[1])
+    u_magic = math.sqrt(GAMMA_MAGIC * GAMMA_MAGIC - 1.0)
+    for i in range(rows.shape[0]):
+        stored = False
+        for attempt in range(_ATTEMPTS):
+            a0, a1, a2, a3 = philox(i, supercycle, 2 * attempt, 0, k0, k1)
+            b0, b1, b2, b3 = philox(i, supercycle, 2 * attempt + 1, 0, k0, k1)
+            g0, g1 = gaussian_pair(a0, a1)
+            g2, g3 = gaussian_pair(a2, a3)
+            g4, g5 = gaussian_pair(b0, b1)
+            if finite == 0:
+                delta = closed.momentum_mean + closed.momentum_rms * g0
+                x = closed.x_rms * g2 + closed.cbo_x
+                px = closed.x_rms * g3 + closed.cbo_px
+                y = closed.y_rms * g4
+                py = closed.y_rms * g5
+                amplitude_x = math.sqrt(x * x + px * px)
+                amplitude_y = math.sqrt(y * y + py * py)
+                if abs(closed.dispersion * delta) + amplitude_x >= closed.aperture or amplitude_y >= closed.aperture:
+                    continue
+                injected = closed.bunch_rms_us * g1 + closed.time_per_momentum_us * (delta - closed.momentum_centre)
+                spin = closed.spin_phase + closed.spin_per_momentum * delta
+                if closed.stretch != 1.0:
+                    y *= closed.stretch
+                    py /= closed.stretch
+                    amplitude_y = min(math.sqrt(y * y + py * py), closed.aperture)
+                root_x = amplitude_x / root_beta_x
+                root_y = amplitude_y / root_beta_y
+                loss_time = np.inf
+            else:
+                target = uniform(b3)
+                low, high = 0, finite - 1
+                while low < high:
+                    middle = (low + high) // 2
+                    if ensemble.cumulative[middle] <= target:
+                        low = middle + 1
+                    else:
+                        high = middle
+                own = ensemble.table[low]
+                delta = own[0] + ensemble.smear[0] * g0
+                injected = own[1] + ensemble.smear[1] * g1
+                x = own[2] + ensemble.smear[2] * g2
+                px = own[3] + ensemble.smear[3] * g3
+                y = own[4] + ensemble.smear[4] * g4
+                py = own[5] + ensemble.smear[5] * g5
+                if (
+                    abs(delta) > ensemble.limits[0]
+                    or 0.5 * (x * x + px * px) > ensemble.limits[1]
+                    or 0.5 * (y * y + py * py) > ensemble.limits[2]
+                ):
+                    delta, injected, x, px, y, py = own[0], own[1], own[2], own[3], own[4], own[5]
+                spin = own[6] + ensemble.spin_slope * (delta - own[0])
+                root_x = math.sqrt(x * x + px * px)
+                root_y = math.sqrt(y * y + py * py)
+                loss_time = own[7]
+            stored = True
+            break
+        if not stored:
+            return i
+        if incoherent:
+            c0, c1, _, _ = philox(i, supercycle, 0, 1, k0, k1)
+            phase_x, phase_y = uniform(c0), uniform(c1)
+        else:
+            phase_x = math.atan2(px, x) / _TWO_PI
+            phase_y = math.atan2(py, y) / _TWO_PI
+        # -- the muon's constants from the models
+        powers[0, 0] = 1.0
+        powers[1, 0] = 1.0
+        powers[2, 0] = 1.0
+        for k in range(1, powers.shape[1]):
+            powers[0, k] = powers[0, k - 1] * delta
+            powers[1, k] = powers[1, k - 1] * (0.5 * root_x * root_x)
+            powers[2, k] = powers[2, k - 1] * (0.5 * root_y * root_y)
+        values[:] = 0.0
+        for k in range(polynomials.owner.size):
+            e = polynomials.exponents[k]
+            term = powers[0, e[0]] * powers[1, e[1]] * powers[2, e[2]]
+            values[polynomials.owner[k]] += polynomials.coefficients[k] * term
+        f_rev = 1.0 / values[2]
+        u = u_magic * (1.0 + delta)
+        gamma = math.sqrt(1.0 + u * u)
+        row = rows[i]
+        row[0] = injected
+        row[1] = f_rev
+        row[2] = delta
+        row[3] = root_x
+        row[4] = values[0] * f_rev
+        row[5] = phase_x
+        row[6] = root_y
+        row[7] = values[1] * f_rev
+        row[8] = phase_y
+        row[9] = spin / _TWO_PI
+        row[10] = 0.0
+        row[11] = loss_time
+        row[12] = gamma * MUON_LIFETIME_US
+        row[13] = gamma
+        row[14] = 0.0
+        row[15] = 0.0
+        extra[0, i] = values[3]
+        extra[1, i] = values[4]
+        extra[2, i] = values[5]
+        extra[3, i] = uniform(b2)
+    return rows.shape[0]
