@@ -88,7 +88,7 @@ def lose(scraping: bool) -> Losses:
     n = int(window.sum())
     share, uncertainty = 100.0 * n / len(muons), 100.0 * max(n, 1) ** 0.5 / len(muons)
     recorded = ", ".join(f"{100 * v:.2f} % ({k})" for k, v in RUN1.items())
-    print(f"   30 to 100 us: {n} lost, {share:.3f} ± {uncertainty:.3f} % in 70 us; Run-1 recorded {recorded}")
+    print(f"   30 to 100 us: {n} lost, {share:.3f} ± {uncertainty:.3f} % per 70 us; Run-1 recorded {recorded}")
     hits = through_calorimeters(ring, table)
     print(
         f"   {np.unique(hits.muon).size} of {lost.sum()} lost muons cross a calorimeter, "
