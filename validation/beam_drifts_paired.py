@@ -1,12 +1,12 @@
 """C_pa and C_ml without maps, moments or formulas: the shift of a fitted ω_a when one cause is switched on.
 
 Usage: ``python validation/beam_drifts_paired.py [CAMPAIGN] [DATASET] [MUONS] [DECAYS]``. The rate of the same muons is
-integrated without counting noise through simulated arcs of decays (:mod:`gminus2.simulation.expected`) in four worlds that differ
-by one thing each: nothing drifts; the plates of the campaign; its losses from large amplitudes, the same for all
-momenta; its losses by momentum, the same for all amplitudes. CBO and vertical mismatch are off and the bunch is short,
-so that a five-parameter fit describes the rate. Minus the fitted shift stands beside the correction of the truth record,
-which takes it from the phase map, and from the slope of the phase against momentum. The arcs are counted anew in two
-halves; how their phase answers to a wider beam is printed beside the map's answer, as the size of C_pa rests on it.
+integrated without counting noise through simulated arcs of decays (:mod:`gminus2.simulation.expected`) in four worlds
+that differ by one thing each: nothing drifts; the plates of the campaign; its losses from large amplitudes, the same
+for all momenta; its losses by momentum, the same for all amplitudes. CBO and vertical mismatch are off and the bunch is
+short, so that a five-parameter fit describes the rate. Minus the fitted shift stands beside the correction of the truth
+record, which takes it from the phase map, and from the slope of the phase against momentum. The arcs are counted anew
+in two halves; how their phase answers to a wider beam is printed beside the map's answer, as C_pa rests on it.
 """
 
 from __future__ import annotations
