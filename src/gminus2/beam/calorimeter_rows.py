@@ -23,7 +23,7 @@ from gminus2.detectors.arcs import first_face
 from gminus2.errors import DataError
 from gminus2.physics.decay import ELECTRON_MASS_MEV, W_MEV, michel_quantile_table
 
-__all__ = ["RowDrift", "RowView", "profile_nodes", "row_drift", "row_view"]
+__all__ = ["LEAST_ROW_HITS", "RowDrift", "RowView", "profile_nodes", "row_drift", "row_view"]
 
 FloatArray = NDArray[np.float64]
 
@@ -33,7 +33,8 @@ _ENERGY_MEV: Final = 100.0
 _ENERGIES: Final = 32
 #: Vertical angle of the muons [rad]: rms height over β_y.
 _SLOPE: Final = 12.8 / 21.7e3
-_LEAST_HITS: Final = 20_000.0
+#: Fewer hits do not tell a drift of the height.
+LEAST_ROW_HITS: Final = 20_000.0
 
 
 @dataclass(frozen=True)
@@ -214,9 +215,9 @@ def row_drift(
     count = int((stop_us - start_us) / period_us)
     inside = (time >= start_us) & (time < start_us + count * period_us)
     total = rows.sum(axis=0)
-    if total[inside].sum() < _LEAST_HITS:
+    if total[inside].sum() < LEAST_ROW_HITS:
         raise DataError(
-            "too few positrons for the crystal rows", expected=f"{_LEAST_HITS:.0f}", found=f"{total.sum():.0f}"
+            "too few positrons for the crystal rows", expected=f"{LEAST_ROW_HITS:.0f}", found=f"{total.sum():.0f}"
         )
     merged = _merged(view, shape, pairs, threshold_mev)
     added = merged[:, None] * doublets - here[:, None] * singles

@@ -10,7 +10,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from gminus2.beam.calorimeter_rows import RowDrift, profile_nodes, row_drift
+from gminus2.beam.calorimeter_rows import LEAST_ROW_HITS, RowDrift, profile_nodes, row_drift
 from gminus2.beam.corrections import Correction
 from gminus2.beam.differential_decay import PhaseCorrelations, differential_decay
 from gminus2.beam.electric_field import RingOptics, momentum_offset
@@ -268,10 +268,13 @@ def _rows(
     moments: list[BeamMoments],
     shape: tuple[FloatArray, FloatArray],
     options: BeamOptions,
-) -> RowDrift:
+) -> RowDrift | None:
+    """Return height and width from the crystal rows, or ``None`` where too few hits are recorded by row."""
     reconstruction = dataset.reconstruction(next(iter(dataset.reconstructions)))
     first = round(options.threshold_mev / AXES["energy_width_mev"])
     counts = reconstruction["rows"].astype(np.float64)
+    if counts.sum() < LEAST_ROW_HITS:
+        return None
     laser = dataset.shared["laser_infill"].sum(axis=0, dtype=np.int64).astype(np.float64)
     response = np.divide(laser[:, 1], laser[:, 0], out=np.zeros(len(laser)), where=laser[:, 0] > 0.0) * 1e-6
     at = AXES["laser_time_width_us"] * (np.arange(len(laser)) + 0.5)
@@ -388,7 +391,9 @@ def analyse_dataset(dataset: CampaignDataset, options: BeamOptions | None = None
     c_dd = differential_decay(correlations)
     losses = _losses(dataset, phase_map, options, experiment.lifetime_us)
     by_time = -omega_reference * covariance.value / square.value
-    by_time_error = omega_reference * covariance.total / square.value
+    # Counting noise of the fast rotation is statistics; what the joint reconstruction adds to it is not.
+    per_covariance = omega_reference / square.value
+    by_time_error = per_covariance * math.sqrt(max(0.0, covariance.total**2 - covariance.statistics**2))
     c_ml = lost_muon_correction(
         losses,
         options.loss,
@@ -396,6 +401,7 @@ def analyse_dataset(dataset: CampaignDataset, options: BeamOptions | None = None
         correlations.beamline_rad + by_time + correlations.position_rad,
         math.hypot(correlations.beamline_error, by_time_error, correlations.position_error),
         momentum_mean=mean.value,
+        phase_per_momentum_statistics=per_covariance * covariance.statistics,
         efficiency_error=options.triple_efficiency_error / options.triple_efficiency,
         experiment=experiment,
     )

@@ -157,6 +157,7 @@ def lost_muon_correction(
     phase_per_momentum_error: float,
     *,
     momentum_mean: float = 0.0,
+    phase_per_momentum_statistics: float = 0.0,
     efficiency_error: float = 0.10,
     experiment: PseudoExperiment | None = None,
 ) -> Correction:
@@ -167,7 +168,9 @@ def lost_muon_correction(
     momentum_mean, momentum_rms
         Of δ, from the fast rotation.
     phase_per_momentum_rad, phase_per_momentum_error
-        Change of the precession phase per unit δ of the stored muons, all causes together.
+        Change of the precession phase per unit δ of the stored muons, all causes together, and its systematic error.
+    phase_per_momentum_statistics
+        Its error from counting; it joins ``statistics``, which is not added linearly.
     efficiency_error
         Relative uncertainty of the size of l(t).
     """
@@ -184,10 +187,10 @@ def lost_muon_correction(
         return -experiment.shift_ppb(drift)
 
     value = shift(phase_per_momentum_rad, loss.slope, rate)
-    by_phase = value * phase_per_momentum_error / phase_per_momentum_rad if phase_per_momentum_rad else 0.0
     by_loss = shift(phase_per_momentum_rad, loss.slope + loss.slope_error, rate) - value
     widths, axes = np.linalg.eigh(rate.covariance)
-    statistics = 0.0
+    per_phase = value / phase_per_momentum_rad if phase_per_momentum_rad else 0.0
+    statistics = abs(per_phase * phase_per_momentum_statistics)
     for width, axis in zip(widths, axes.T, strict=True):
         moved = _moved(rate, np.sqrt(max(width, 0.0)) * axis)
         statistics = float(np.hypot(statistics, shift(phase_per_momentum_rad, loss.slope, moved) - value))
@@ -198,7 +201,7 @@ def lost_muon_correction(
         value,
         {
             "statistics": statistics,
-            "phase_momentum": abs(by_phase),
+            "phase_momentum": abs(per_phase * phase_per_momentum_error),
             "form_of_l": form,
             "f_loss": abs(by_loss),
         },

@@ -116,10 +116,10 @@ class BeamConfig(StrictModel):
     """Mean precession phase at injection."""
     spin_per_momentum_rad: float = 1.0
     """Change of the spin phase per unit dp/p; 1.0 is 10 mrad per percent."""
-    chromaticity_x: float = -0.0675
-    """Horizontal tune change per unit dp/p."""
-    chromaticity_y: float = 0.2044
-    """Vertical tune change per unit dp/p."""
+    chromaticity_x: float = -0.177
+    """Horizontal tune change per unit dp/p; default: of the effective sextupole of the ring presets (switch 0.75)."""
+    chromaticity_y: float = 0.528
+    """Vertical tune change per unit dp/p; default: as the horizontal one."""
     loss_rate_per_us: NonNegative = 8.0e-5
     """Loss rate per muon at t = 0, falling with ``loss_decay_us``."""
     loss_decay_us: Positive = 60.0

@@ -24,6 +24,9 @@ _WIDTH: Final = AXES["time_width_us"]
 _START_US: Final = 25.0
 _SIGNIFICANT: Final = 6.0
 
+#: Time constants of the drift that are tried [µs]: those of the damaged resistors lie between 50 and 100 µs.
+DRIFT_TAUS_US: Final = (50.0, 62.0, 80.0)
+
 
 @dataclass(frozen=True)
 class Oscillation:
@@ -96,9 +99,8 @@ def _fit(
     best = max((_power(t, y, w, band, tau_us) for t, y, w in cleaned), key=lambda pair: pair[1])
     if best[1] < _SIGNIFICANT:
         return None
-    drift_tau = 60.0
 
-    def solve(p: Array) -> tuple[Array, float]:
+    def solve(p: Array, drift_tau: float) -> tuple[Array, float]:
         f, log_tau = p[0], p[1]
         d = p[2] if drift else 0.0
         residuals, size = [], 0.0
@@ -112,20 +114,30 @@ def _fit(
             size += float(np.hypot(*c)) / len(cleaned)
         return np.concatenate(residuals), size
 
-    def residual(p: Array) -> Array:
-        return solve(p)[0]
+    def residual(p: Array, drift_tau: float) -> Array:
+        return solve(p, drift_tau)[0]
 
-    best_fit = None
-    for d in (0.0, -3.0, 3.0, 6.0) if drift else (0.0,):
-        # A drift d e^(-t/60) shifts the mean frequency by about d/(2π·60)·e^(-30/60).
-        f0 = best[0] + (d / (2.0 * math.pi * drift_tau) * 0.45 if drift else 0.0)
+    best_fit, drift_tau = None, DRIFT_TAUS_US[1]
+    # The tracks tell a time constant from its neighbours only when the drift is large: the best of a grid, first of all
+    # the middle one from several starts, then the others from there.
+    trials = [(d, DRIFT_TAUS_US[1]) for d in (0.0, -3.0, 3.0, 6.0)] if drift else [(0.0, DRIFT_TAUS_US[1])]
+    if drift:
+        trials += [(math.nan, tau) for tau in DRIFT_TAUS_US if tau != DRIFT_TAUS_US[1]]
+    for d, tau_d in trials:
+        # A drift d e^(-t/τ) shifts the mean frequency by about d/(2πτ)·e^(-30/60).
+        f0 = best[0] + d / (2.0 * math.pi * tau_d) * 0.45
         start = [f0, math.log(tau_us)] + ([d] if drift else [])
+        if math.isnan(d):
+            assert best_fit is not None
+            start = list(best_fit.x)
         lower = [band[0], math.log(8.0)] + ([-12.0] if drift else [])
         upper = [band[1], math.log(2000.0)] + ([12.0] if drift else [])
         scale = [2e-4, 0.2] + ([0.5] if drift else [])
-        found = optimize.least_squares(residual, start, bounds=(lower, upper), x_scale=scale, max_nfev=40)
+        found = optimize.least_squares(
+            residual, start, bounds=(lower, upper), x_scale=scale, max_nfev=40, args=(tau_d,)
+        )
         if best_fit is None or found.cost < best_fit.cost:
-            best_fit = found
+            best_fit, drift_tau = found, tau_d
     assert best_fit is not None
     jacobian = np.asarray(best_fit.jac)
     covariance = np.linalg.pinv(jacobian.T @ jacobian)
@@ -139,7 +151,7 @@ def _fit(
         drift_rad=float(best_fit.x[2]) if drift else 0.0,
         drift_error=float(error[2]) if drift else 0.0,
         drift_tau_us=drift_tau,
-        amplitude=solve(best_fit.x)[1],
+        amplitude=solve(best_fit.x, drift_tau)[1],
         significance=best[1],
     )
 
