@@ -1,6 +1,6 @@
 """Tracking speed with full spin, one thread and two, beside xtrack at equal kicks where it is installed.
 
-    python benchmarks/tracking.py        about a minute
+    python benchmarks/tracking.py        about two minutes
 
 Our ring: four lumped electrostatic quadrupoles of 39°, 16 kicks per turn (and 32). xtrack has no curved electrostatic
 quadrupole: it tracks a magnetic ring of the same layout (bends with a gradient, 16 kicks per turn in all, spin on), so
@@ -81,10 +81,10 @@ def ours() -> float:
 def memory() -> None:
     """Print how memory grows with the number of injected muons."""
     ring = Ring(load_geometry(), ElectricField(), KickerField(190.0), observers=())
-    for count in (100_000, 1_000_000):
+    for count in (100_000, 1_000_000, 10_000_000):
         cpu, _ = cpu_seconds(lambda count=count: inject(ring, IncomingBeam(), count, turns=20), 1)  # type: ignore[misc]
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        print(f"  injection of {count:9,d} muons, 20 turns: {cpu:6.1f} CPU s, peak memory {peak:5.0f} MiB")
+        print(f"  injection of {count:10,d} muons, 20 turns: {cpu:6.1f} CPU s, peak memory {peak:5.0f} MiB")
 
 
 def peers(reference: float) -> None:

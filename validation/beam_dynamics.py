@@ -1,8 +1,9 @@
-"""Injection, Run-1 presets, CBO, losses: what the stored beam gives beside the published or noted numbers.
+"""Run-1 presets, their CBO and its decay, the analytic form: beside the published numbers.
 
-    python validation/beam_dynamics.py            about 2 minutes on one core
+    python validation/beam_dynamics.py            about 3 minutes on one core
 
-The printed output is kept in docs/validation/beam_dynamics.md.
+The kick table is in validation/kick_table.py, losses are in validation/lost_muons.py. The printed output is kept in
+docs/validation/beam_dynamics.md.
 """
 
 from __future__ import annotations
@@ -12,163 +13,115 @@ from dataclasses import replace
 import numpy as np
 
 from gminus2.constants import published
+from gminus2.errors import FitError
 from gminus2.ring.calibration import calibrate, check_against_tracking, stored_beam
-from gminus2.ring.cbo import cbo_curve, fit_decay, fit_drift
-from gminus2.ring.commands import scan_injection
+from gminus2.ring.cbo import CboCurve, cbo_curve, fit_decay, fit_drift
 from gminus2.ring.esq import ElectricField, VoltageHistory
 from gminus2.ring.geometry import load_geometry
 from gminus2.ring.injection import IncomingBeam, inject
 from gminus2.ring.kicker import KickerField
-from gminus2.ring.losses import through_calorimeters
 from gminus2.ring.presets import ring_preset
 from gminus2.ring.program import Observer
-from gminus2.ring.tracking import Ring, track
+from gminus2.ring.tracking import Muons, Ring, track
 
-KICKS = [150.0, 180.0, 204.0, 225.0, 250.0, 293.0]
-#: Stored %, x_e mean, rms [mm], C_e [ppb], CBO [mm], corr(t, delta) with a recorded pulse and bunch (project notes).
-NOTES = [
-    (5.0, 10.1, 9.7, 744, 17.2, 0.01),
-    (6.5, 7.5, 9.4, 550, 11.7, 0.00),
-    (7.1, 5.2, 9.3, 433, 8.1, 0.01),
-    (7.4, 3.2, 9.2, 363, 5.3, 0.02),
-    (7.3, 0.8, 9.1, 319, 5.1, 0.05),
-    (6.4, -3.0, 9.0, 342, 9.8, 0.14),
-]
+#: τ_CBO of the four datasets [µs] and its error, 0 where it was fixed (N. Kinnaird, thesis).
+PUBLISHED_TAU = {"run1a": (178.9, 14.7), "run1b": (99.4, 0.0), "run1c": (137.4, 62.0), "run1d": (200.3, 33.5)}
+SEEDS = (1, 2, 3)
+FIT_US = (30.0, 280.0)
 
 
-def kick_table() -> None:
-    """The kick table for several pulses, bunches, timings and kicker maps."""
-    print("KICK TABLE (n = 0.108, 100 000 muons per row)\n")
-    print("notes: recorded pulse and bunch (not public)")
-    for kick, row in zip(KICKS, NOTES, strict=True):
-        print(
-            f"  {kick:5.0f} G  stored {row[0]:4.1f} %  x_e {row[1]:5.1f} ± {row[2]:4.1f} mm  C_e {row[3]:4.0f} ppb  "
-            f"CBO {row[4]:4.1f} mm  corr {row[5]:+.2f}"
-        )
-    for title, kicker, profile in (
-        (
-            "run1 pulse, w bunch, +10 ns, uniform map",
-            KickerField(pulse="run1", timing_us=0.01, transverse_map="uniform"),
-            "w",
-        ),
-        (
-            "run1 pulse, w bunch, +20 ns, uniform map",
-            KickerField(pulse="run1", timing_us=0.02, transverse_map="uniform"),
-            "w",
-        ),
-        ("run1 pulse, w bunch, +10 ns, full map", KickerField(pulse="run1", timing_us=0.01), "w"),
-        ("run1 pulse without ringing, w bunch, full map", KickerField(pulse="run1-no-ringing", timing_us=0.01), "w"),
-        ("cos2 pulse 145 ns, Gaussian bunch 25 ns, full map", KickerField(pulse="cos2"), "gauss25"),
-        ("LCR pulse, flat bunch 125 ns, full map", KickerField(pulse="lcr"), "flat125"),
-    ):
-        ring = Ring(load_geometry(), ElectricField(0.108), kicker)
-        scan = scan_injection(ring, IncomingBeam(profile=profile), "kick", KICKS, 100_000)
-        print(title)
-        for kick, s in zip(KICKS, scan.summaries, strict=True):
-            print(
-                f"  {kick:5.0f} G  stored {100 * s.stored_fraction:4.1f} %  x_e {s.x_e_mean_mm:5.1f} ± "
-                f"{s.x_e_rms_mm:4.1f} mm  C_e {1e9 * s.c_e:4.0f} ± {1e9 * s.c_e_error:2.0f} ppb  "
-                f"CBO {s.cbo_mm:4.1f} mm  corr {s.time_momentum_correlation:+.2f}"
-            )
+def curve(ring: Ring, muons: Muons, count: int = 3000) -> CboCurve:
+    """Track stored muons from turn 100 to 2000 and return their CBO at azimuth 0."""
+    watched = replace(ring, observers=(Observer("start", 0.0),))
+    chosen = muons.select(np.arange(min(count, len(muons))))
+    result = track(watched, chosen, 1900, moments=True, begin=100, check_start=False)
+    return cbo_curve(result.moments[:, 0], ring.optics())
+
+
+def spread(values: list[float]) -> tuple[float, float]:
+    """Return the mean and its error from the scatter over seeds."""
+    return float(np.mean(values)), float(np.std(values, ddof=1) / np.sqrt(len(values)))
 
 
 def run1() -> None:
-    """C_e, C_p, CBO decay and drift of the presets; the analytic form."""
-    print("\nRUN-1 PRESETS (run1 pulse, +10 ns, full map, w bunch; sextupole switch 0, all multipoles)\n")
+    """C_e, C_p, CBO decay and drift of the presets."""
+    print("RUN-1 PRESETS (run1 pulse, +10 ns, full map, w bunch, all multipoles; three seeds of 3000 tracked muons)\n")
     for name in ("run1a", "run1b", "run1c", "run1d", "repaired"):
         preset = ring_preset(name)
         assert preset.ring.kicker is not None
-        injected = inject(preset.ring, preset.beam, 60_000, turns=100)
-        s = injected.summary()
+        injected = [inject(preset.ring, preset.beam, 60_000, turns=100, seed=seed) for seed in SEEDS]
+        s = [i.summary() for i in injected]
         c_e, c_p = (float(published(f"{preset.published}.{k}")) for k in ("C_e", "C_p"))
+        ours, ours_p = spread([1e9 * v.c_e for v in s]), spread([1e9 * v.c_p for v in s])
         print(
             f"{name}: {preset.voltage_kv} kV, kick {preset.ring.kicker.peak_gauss:.0f} G, stored "
-            f"{100 * s.stored_fraction:.2f} %, x_e {s.x_e_mean_mm:.1f} ± {s.x_e_rms_mm:.1f} mm, "
-            f"y rms {s.y_rms_mm:.1f} mm"
+            f"{100 * s[0].stored_fraction:.2f} %, x_e {s[0].x_e_mean_mm:.1f} ± {s[0].x_e_rms_mm:.1f} mm, "
+            f"y rms {s[0].y_rms_mm:.1f} mm, CBO {s[0].cbo_mm:.1f} mm, corr(t, delta) "
+            f"{s[0].time_momentum_correlation:+.2f}"
         )
         print(
-            f"   C_e {1e9 * s.c_e:.0f} ± {1e9 * s.c_e_error:.0f} ppb (published {c_e:.0f}), C_p {1e9 * s.c_p:.0f} ppb "
-            f"(published {c_p:.0f}), corr(t, delta) {s.time_momentum_correlation:+.2f}"
+            f"   C_e {ours[0]:.0f}({ours[1]:.0f}) ppb (published {c_e:.0f}), C_p {ours_p[0]:.0f}({ours_p[1]:.0f}) ppb "
+            f"(published {c_p:.0f})"
         )
-        ring = replace(preset.ring, observers=(Observer("start", 0.0),))
-        chosen = injected.muons.select(np.arange(min(3000, len(injected.muons))))
-        result = track(ring, chosen, 2000, moments=True, begin=100, check_start=False)
-        curve = cbo_curve(result.moments[:, 0], ring.optics())
-        _, decay = fit_decay(curve, 30.0, 280.0)
-        print(f"   CBO {curve.amplitude_mm[200]:.1f} mm, decay time (30-280 us) {decay:.0f} us", end="")
-        if preset.drift is not None:
-            d = preset.drift
-            f = fit_drift(curve, 21.0, 280.0, slow_us=d.slow_us, fast_us=d.fast_us)
-            print(
-                f"; phase: omega_0 {f.omega0:.4f} (published {d.omega0:.4f}) rad/us, slow {f.slow:.2f} ({d.slow:.2f}) "
-                f"rad, fast {f.fast:.2f} ({d.fast:.2f}) rad",
-                end="",
-            )
-        print(f"; lost {100 * (1 - len(result.muons) / len(chosen)):.2f} % in 298 us")
+        if preset.drift is None:
+            continue
+        curves = [curve(preset.ring, i.muons) for i in injected]
+        tau = spread([fit_decay(c, *FIT_US)[1] for c in curves])
+        d = preset.drift
+        fits = [fit_drift(c, 21.0, FIT_US[1], slow_us=d.slow_us, fast_us=d.fast_us) for c in curves]
+        omega, slow, fast = (spread([getattr(f, k) for f in fits]) for k in ("omega0", "slow", "fast"))
+        known = PUBLISHED_TAU[name]
+        print(
+            f"   tau_CBO {tau[0]:.0f}({tau[1]:.0f}) us (published {known[0]:.0f}"
+            + (f"({known[1]:.0f})" if known[1] else ", fixed")
+            + f"); phase: omega_0 {omega[0]:.4f} ({d.omega0:.4f}) rad/us, slow {slow[0]:.2f}({slow[1]:.2f}) "
+            f"({d.slow:.2f}: {slow[0] / d.slow:.2f}) rad, fast {fast[0]:.1f}({fast[1]:.1f}) ({d.fast:.2f}) rad"
+        )
+
+
+def octupole() -> None:
+    """Why the CBO of Run-1d lives longer: the octupole of the plates behind the damaged resistors."""
+    print("\nTHE SLOW TERM AND THE DECAY OF THE CBO (Run-1d, the same muons after turn 100)\n")
+    ring = ring_preset("run1d").ring
+    history, geometry = ring.electric.history, ring.geometry
+
+    def with_history(changed: VoltageHistory) -> Ring:
+        return replace(ring, electric=replace(ring.electric, history=changed))
+
+    slow = history.transients
+    sides = tuple(replace(t, sides=(side,)) for t, side in zip(slow, ("outer", "inner"), strict=True))
+    even = tuple(replace(t, amplitude=0.25 * t.amplitude, sides=("outer", "top", "inner", "bottom")) for t in slow)
+    muons = inject(ring, ring_preset("run1d").beam, 80_000, turns=100).muons
+    for title, changed in (
+        ("top and bottom plate of Q1L low (the preset)", ring),
+        (
+            "the same without the octupole of single plates",
+            replace(ring, geometry=replace(geometry, plate_response=(*geometry.plate_response[:3], 0.0))),
+        ),
+        ("all four plates of Q1L low, same n(t)", with_history(VoltageHistory(even, history.scraping))),
+        ("outer and inner plate of Q1L low", with_history(VoltageHistory(sides, history.scraping))),
+        ("no slow term", with_history(VoltageHistory((), history.scraping))),
+    ):
+        print(f"   {title:50s} tau_CBO {fit_decay(curve(changed, muons, 4000), *FIT_US)[1]:4.0f} us")
 
 
 def sextupole() -> None:
-    """CBO decay time against the sextupole switch and the multipoles (Run-1a)."""
-    print("\nCBO DECAY TIME (Run-1a) AGAINST THE FIELD MODEL\n")
-    preset = ring_preset("run1a")
-    injected = inject(preset.ring, preset.beam, 40_000, turns=100)
-    for multipoles, switch in (
-        ("none", 0.0),
-        ("none", -2.0),
-        ("main", -2.0),
-        ("main", 0.0),
-        ("all", -2.0),
-        ("all", 0.0),
+    """CBO decay time against the sextupole switch and the multipoles."""
+    print("\nCBO DECAY TIME [us] AGAINST THE FIELD MODEL (one seed, 3000 muons)\n")
+    for name, cases in (
+        ("run1a", (("none", 0.75), ("main", 0.75), ("all", -2.0), ("all", 0.0))),
+        ("run1d", (("all", -2.0), ("all", 0.0))),
     ):
-        electric = replace(preset.ring.electric, multipoles=multipoles, sextupole_switch=switch)
-        ring = replace(preset.ring, electric=electric, observers=(Observer("start", 0.0),), collimators="open")
-        result = track(ring, injected.muons, 2000, moments=True, begin=100, check_start=False)
-        curve = cbo_curve(result.moments[:, 0], ring.optics())
-        try:
-            text = f"{fit_decay(curve, 30.0, 280.0)[1]:.0f} us"
-        except Exception as error:
-            text = str(error).splitlines()[0]
-        print(f"multipoles {multipoles:5s} s = {switch:4.1f}: {text}")
-
-
-def losses() -> None:
-    """Loss rate against time and momentum, and triple coincidences."""
-    print("\nLOST MUONS (Run-1a, copper collimators)\n")
-    preset = ring_preset("run1a")
-    for title, scraping in (("with scraping", True), ("without scraping", False)):
-        history = preset.ring.electric.history
-        if not scraping:
-            history = VoltageHistory(history.transients)
-        ring = replace(
-            preset.ring, electric=replace(preset.ring.electric, history=history), collimators="copper", observers=()
-        )
-        injected = inject(ring, preset.beam, 150_000, turns=30)
-        result = track(ring, injected.muons, 1500, begin=30, check_start=False)
-        lost = np.isfinite(result.losses[:, 0])
-        time = result.losses[lost, 7] / 299.792458
-        delta = injected.muons.delta[lost]
-        edges = [4.5, 6, 8, 10, 15, 20, 30, 50, 100, 228]
-        counts = np.histogram(time, edges)[0]
-        print(f"{title}: {len(injected.muons)} muons after 30 turns")
-        left = len(injected.muons)
-        for low, high, count in zip(edges[:-1], edges[1:], counts, strict=True):
-            print(
-                f"   {low:5.1f}-{high:5.1f} us: {count:5d} lost, "
-                f"{1e6 * count / left / (high - low):8.1f} e-6 per muon and us"
-            )
-            left -= count
-        bins = np.quantile(injected.muons.delta, np.linspace(0, 1, 7))
-        share = np.histogram(delta, bins)[0] / np.histogram(injected.muons.delta, bins)[0]
-        middle = 0.5 * (bins[1:] + bins[:-1])
-        print(
-            "   lost fraction by delta [1e-3]: "
-            + ", ".join(f"{1e3 * m:+.2f}: {100 * v:.1f} %" for m, v in zip(middle, share, strict=True))
-        )
-        hits = through_calorimeters(ring, result.losses)
-        print(
-            f"   {np.unique(hits.muon).size} of {lost.sum()} lost muons cross a calorimeter, "
-            f"{hits.consecutive(3).size} make a triple coincidence"
-        )
+        preset = ring_preset(name)
+        muons = inject(preset.ring, preset.beam, 60_000, turns=100).muons
+        for multipoles, switch in cases:
+            electric = replace(preset.ring.electric, multipoles=multipoles, sextupole_switch=switch)
+            ring = replace(preset.ring, electric=electric, collimators="open")
+            try:
+                text = f"{fit_decay(curve(ring, muons), *FIT_US)[1]:.0f}"
+            except FitError as error:
+                text = str(error).splitlines()[0]
+            print(f"   {name}, multipoles {multipoles:5s} s = {switch:5.2f}: {text}")
 
 
 def analytic() -> None:
@@ -192,8 +145,7 @@ def analytic() -> None:
 
 
 if __name__ == "__main__":
-    kick_table()
     run1()
+    octupole()
     sextupole()
-    losses()
     analytic()

@@ -39,9 +39,6 @@ from gminus2.pipeline.stages.hardware import Keyring, passphrases, truth_file
 from gminus2.precession.campaign.teams import DEFAULT_TEAMS
 from gminus2.units import omega_reference
 
-sys.path.insert(0, str(Path(__file__).parent))
-from beam_closure import true_corrections
-
 F_REFERENCE_MHZ = omega_reference / (2.0 * math.pi)
 METHODS = tuple(team.name for team in DEFAULT_TEAMS)
 CORRECTIONS = ("C_e", "C_p", "C_ml", "C_pa", "C_dd")
@@ -128,10 +125,10 @@ def one(seed: int, fills: int, folder: Path, threads: int) -> dict[str, Any]:
         return json.loads(pipeline.path(records, name).read_text(encoding="utf-8"))
 
     datasets = {}
-    for index, config in enumerate(campaign.datasets):
+    for config in campaign.datasets:
         name = config.name
         truth = json.loads(unlock_record(seal, keys, pipeline.path(records, truth_file(name)).read_bytes()))
-        own = true_corrections(campaign, index, truth)
+        own = truth["beam_corrections_ppb"]
         datasets[name] = opened(read(omega_a_file(name)), read(beam_file(name)), truth, own, offsets.clock)
         found = document["truth"]["datasets"][name]
         datasets[name]["R_mu"] = {"difference_ppb": found["R_mu_difference_ppb"], "pull": found["R_mu_pull"]}

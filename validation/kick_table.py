@@ -101,7 +101,7 @@ def text(value: FloatArray) -> str:
 
 def reproduction() -> None:
     """The stated configuration beside the notes."""
-    value, error, pull = table(Inputs(), 300_000)
+    value, _, pull = table(Inputs(), 300_000)
     print("STATED CONFIGURATION BESIDE THE NOTES (300 000 muons a row)\n")
     print("   kick   stored %   x_e ± rms mm  C_e   CBO mm  corr    | notes                              | pulls")
     for kick, v, n, p in zip(KICKS, value, NOTES, pull, strict=True):
@@ -187,7 +187,7 @@ def shapes() -> None:
             Inputs(pulse, timing, profile, 0.0, "full", REAL, 64),
             60_000,
         )
-        print(f"  {pulse}, {profile}, {timing:+.0f} ns; CBO least at {minimum(value[:, 4]):.0f} G")
+        print(f"  {pulse}, {profile}, {timing:+.0f} ns")
         for kick, v in zip(KICKS, value, strict=True):
             print(f"    {kick:4.0f} G   {text(v)}")
 

@@ -1,6 +1,6 @@
 """Paired bias: one effect on and off, without counting noise, through the corrections and fits of T, A, R and Q.
 
-    python validation/omega_a_paired.py [MUONS] [ENSEMBLES]
+    python validation/omega_a_paired.py [MUONS] [ENSEMBLES] [EFFECT]
 
 Expected datasets (``gminus2.simulation.expected_dataset``) of Run-1a's size, each effect as configured and amplified.
 Printed: ΔR, Δτ, ΔA uncorrected and corrected, effect on - off; the ΔR of T expected by linear response from the
@@ -107,6 +107,7 @@ def predicted(on: CampaignDataset, off: CampaignDataset, recovery_us: float, ali
 def main() -> None:
     muons = int(sys.argv[1]) if len(sys.argv) > 1 else 150
     ensembles = int(sys.argv[2]) if len(sys.argv) > 2 else 2
+    only = sys.argv[3] if len(sys.argv) > 3 else ""
     base = simulation({})
     acceptance = project_acceptance(base.pool, decays=2_000_000, seed=301)
     rows: dict[tuple[str, str, str], list[np.ndarray]] = {}
@@ -125,6 +126,8 @@ def main() -> None:
         world = expected_world(base, rate)
         references: dict[str, tuple[CampaignDataset, dict[str, np.ndarray]]] = {}
         for effect, switch, common, corrections, methods, recovery in CASES:
+            if only not in effect:
+                continue
             key = str(common)
             plain = [Analysis(m, "global", m, "none", gain=False, lost_muons=False) for m in "TARQ"]  # type: ignore[arg-type]
             if key not in references:

@@ -6,6 +6,7 @@ import json
 import math
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import campaign_tools
@@ -14,11 +15,20 @@ import pytest
 from click.testing import CliRunner
 
 from gminus2.cli.main import main
-from gminus2.data.campaign import CampaignDataset
-from gminus2.errors import ConfigError, DataError
+from gminus2.data.campaign import AXES, CampaignDataset
+from gminus2.errors import ConfigError, DataError, FitError
 from gminus2.pipeline.omega_a_campaign import find_datasets
 from gminus2.precession import Blinding
-from gminus2.precession.campaign import DEFAULT_TEAMS, DatasetOmegaA, load_teams, measure_dataset
+from gminus2.precession.campaign import (
+    DEFAULT_TEAMS,
+    Analysis,
+    DatasetAnalyser,
+    DatasetOmegaA,
+    calorimeter_lines,
+    load_teams,
+    measure_dataset,
+)
+from gminus2.precession.campaign.measurement import bootstrap
 
 PHRASE = "three words here"
 
@@ -124,6 +134,56 @@ def test_no_output_shows_the_hidden_frequency(dataset: CampaignDataset, tmp_path
     assert len(result["scans"]["calorimeter"]["x"]) == 24
     assert result["scans"]["calorimeter"]["p_value"] > 1e-4
     assert result["covariance_statistical_ppb2"][0][0] > 0.0
+
+
+def test_bootstrap_agrees_with_the_predicted_correlations(found: DatasetOmegaA) -> None:
+    replicas = bootstrap(found, 16, phrase=PHRASE)
+    names = list(replicas.analyses)
+    assert names == ["T-global", "A-global", "R-global", "Q"]
+    own = [found.analyses.index(name) for name in names]
+    predicted = found.correlation_stat[np.ix_(own, own)]
+    assert np.all(np.abs(replicas.correlation - predicted) < 4.0 * replicas.correlation_error + 0.02)
+    spread = replicas.shifts_ppm.std(axis=0, ddof=1)
+    assert np.all(np.abs(spread / found.errors_ppm[own] - 1.0) < 4.0 / math.sqrt(2 * 15))
+    with pytest.raises(FitError):
+        bootstrap(found, 2, phrase=PHRASE)
+
+
+def test_no_variation_ends_in_another_minimum(found: DatasetOmegaA) -> None:
+    """The data of these variations stay the same but for a small change, so R stays within a part of its error."""
+    for row in found.systematics:
+        if row.source.startswith(("CBO", "gain", "lost muons", "bin width")):
+            for name, error in zip(found.analyses, found.errors_ppm, strict=True):
+                assert abs(row.shifts_ppb[name]) < 0.05 * 1e3 * error
+
+
+def test_randomisation_row_is_the_derived_spread_and_not_added(found: DatasetOmegaA) -> None:
+    rows = {row.source: row for row in found.systematics}
+    # One seed moves R by σ ωΔ/√6; the row is that of the mean of fifty.
+    jitter = 1e3 * found.errors_ppm[0] * 2.0 * math.pi * 0.2291 * 0.1492 / math.sqrt(6.0 * 50.0)
+    assert rows["randomisation seed"].shifts_ppb["T-global"] == pytest.approx(jitter, rel=0.05)
+    assert rows["randomisation seed"].jitter
+    assert "randomisation seed" not in found.systematic_rows_ppb()
+
+
+def test_cbo_of_single_calorimeters_stands_out_once_around_the_ring(dataset: CampaignDataset) -> None:
+    rng = np.random.default_rng(3)
+    t = AXES["time_width_us"] * (np.arange(int(AXES["n_time"])) + 0.5)
+    arrays = dict(dataset.reconstruction("global"))
+    mean = arrays["counts"].mean(axis=0)
+    azimuth = 2.0 * math.pi * np.arange(24) / 24.0
+    ripple = 1.0 + 0.02 * np.exp(-t / 200.0) * np.cos(2.0 * math.pi * 0.37 * t - azimuth[:, None])
+    arrays["counts"] = rng.poisson(mean * ripple[:, None, :])
+    turned = replace(dataset, reconstructions={"global": arrays})
+    analyser = DatasetAnalyser(turned)
+    lines = calorimeter_lines(analyser, analyser.measure(Analysis("T")))
+    assert lines is not None
+    cbo = next(line for line in lines.lines if line.name == "f_cbo")
+    assert cbo.amplitude > 10.0
+    assert cbo.found_mhz == pytest.approx(0.37, abs=2e-3)
+    assert cbo.p_value < 1e-6
+    near = np.abs(lines.f_mhz - 0.37) < 0.003
+    assert lines.aligned[2, near].max() < 0.4 * cbo.amplitude
 
 
 def test_teams_of_a_file(tmp_path: Path) -> None:

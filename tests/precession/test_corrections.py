@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from gminus2.data.campaign import AXES
+from gminus2.data.campaign import AXES, CampaignDataset, empty_shared
 from gminus2.errors import DataError
 from gminus2.precession.corrections import (
     CHAIN,
@@ -22,6 +22,7 @@ from gminus2.precession.corrections import (
 from gminus2.precession.corrections.convolution import propagation_matrix
 from gminus2.precession.corrections.gain import sag_shape
 from gminus2.precession.corrections.lost_muons import lost_muon_counts
+from gminus2.precession.methods.prepared import fast_rotation_factor
 
 BIN_US = 0.1492
 DEAD_US = 0.005
@@ -163,3 +164,21 @@ def test_lost_muons_are_counted_once() -> None:
     assert losses is not None
     assert losses.edges_us[0] == pytest.approx(15.0, abs=0.1)
     assert lost_muon_spectrum(np.zeros((4, 4700))) is None
+
+
+def test_fast_rotation_raises_pairs_by_its_mean_square() -> None:
+    """Hits that come in a bunch once a turn make more pairs than their mean: 1 + a²/2 for one wave."""
+    rng = np.random.default_rng(8)
+    shared = empty_shared()
+    t = np.arange(shared["fast_rotation"].shape[1])
+    mean = 12.0 * (1.0 + 0.3 * np.cos(2.0 * math.pi * t / 149.2) * np.exp(-t / 60_000.0))
+    shared["fast_rotation"][:4] = rng.poisson(mean, (4, t.size))
+    dataset = CampaignDataset("a", 1, 1, {}, shared)
+    factor = fast_rotation_factor(dataset)
+    for at in (20.0, 60.0, 200.0):
+        wave = 0.3 * math.exp(-at / 60.0)
+        expected = 1.0 + 0.5 * wave**2 * math.cos(2.0 * math.pi * 3.0 / 149.2)
+        assert factor[round(at / AXES["time_width_us"])] == pytest.approx(expected, abs=0.004)
+    assert factor[-1] == 1.0
+    shared["fast_rotation"][:] = 0
+    assert (fast_rotation_factor(dataset) == 1.0).all()

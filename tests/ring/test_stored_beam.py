@@ -45,6 +45,42 @@ def test_the_w_shaped_bunch_has_the_recorded_width() -> None:
     assert np.ptp(above) == pytest.approx(0.155, abs=0.01)
 
 
+def test_the_trident_bunch_and_the_recorded_pulse_are_as_recorded() -> None:
+    profile = bunch_profile("trident")
+    above = profile.time_us[profile.intensity > 0.1]
+    assert np.ptp(above) == pytest.approx(0.160, abs=0.002)
+    weight = profile.intensity[profile.intensity > 0.1]
+    mean = np.average(above, weights=weight)
+    assert np.sqrt(np.average((above - mean) ** 2, weights=weight)) == pytest.approx(0.037, abs=5e-4)
+    pulse = KickerField(200.0, "run1-recorded").shape()
+    # The values that the notes list, read from the same record.
+    times = 1e-3 * np.array(
+        [-120, -100, -80, -60, -40, -20, 20, 40, 60, 80, 100, 140, 330, 480, 560, 715, 845, 1095, 1190]
+    )
+    listed = [0.06, 0.38, 0.61, 0.77, 0.88, 0.96, 0.87, 0.63, 0.45, 0.33, 0.24, 0.16, 0.33, -0.21, -0.20, 0.16, -0.17]
+    assert pulse(times) == pytest.approx([*listed, 0.15, -0.08], abs=0.012)
+    assert abs(pulse(2.09) - 0.033) < 0.005
+
+
+@pytest.mark.parametrize(("kick", "noted"), [(204.0, (7.1, 5.2, 9.3, 0.01)), (250.0, (7.3, 0.8, 9.1, 0.05))])
+def test_the_recorded_pulse_and_bunch_give_the_kick_table(kick: float, noted: tuple[float, ...]) -> None:
+    """The configuration of validation/kick_table.py, within 3.5 standard errors of this sample and the rounding."""
+    open_ring = replace(
+        PLAIN,
+        geometry=replace(PLAIN.geometry, inflector_width_mm=1000.0),
+        kicker=KickerField(kick, "run1-recorded", 0.0016, transverse_map="uniform"),
+    )
+    s = inject(open_ring, IncomingBeam(profile="trident", momentum_offset=0.00023), 60_000).summary()
+    root = math.sqrt(s.muons)
+    for value, expected, error, rounding in (
+        (100 * s.stored_fraction, noted[0], 100 * s.stored_error, 0.05),
+        (s.x_e_mean_mm, noted[1], s.x_e_error_mm, 0.05),
+        (s.x_e_rms_mm, noted[2], s.x_e_rms_mm / root / math.sqrt(2.0), 0.05),
+        (s.time_momentum_correlation, noted[3], 1.0 / root, 0.005),
+    ):
+        assert value == pytest.approx(expected, abs=3.5 * error + rounding)
+
+
 def test_injection_at_204_gauss_stores_what_the_kick_table_says() -> None:
     """Uniform kicker field, as in the table; the map's fall-off lowers x_e by another 0.7 mm."""
     ring = replace(PLAIN, kicker=KickerField(204.0, timing_us=0.01, transverse_map="uniform"))

@@ -10,6 +10,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from gminus2.beam.calorimeter_rows import RowDrift, profile_nodes, row_drift
 from gminus2.beam.corrections import Correction
 from gminus2.beam.differential_decay import PhaseCorrelations, differential_decay
 from gminus2.beam.electric_field import RingOptics, momentum_offset
@@ -24,16 +25,18 @@ from gminus2.beam.phase_acceptance import (
     detected_phasor,
     phase_acceptance,
     slice_moments,
+    straight_line,
 )
 from gminus2.beam.phase_maps import PhaseMap, load_maps
 from gminus2.beam.pitch import AmplitudeDistribution, VerticalProfile, fine_grid, pitch
 from gminus2.beam.tracker_view import TrackerView, tracker_view
-from gminus2.constants import RING_RADIUS_MM
+from gminus2.constants import F_CYCLOTRON_MHZ, RING_RADIUS_MM
 from gminus2.data import TimeHistogram
 from gminus2.data.campaign import AXES, CampaignDataset
 from gminus2.detectors.arcs import CALORIMETER_AZIMUTH_DEG
 from gminus2.errors import ConfigError, nearest
 from gminus2.physics.optics import FocusingSection, LinearOptics, linear_optics
+from gminus2.precession.methods.oscillations import measure_oscillations
 from gminus2.ring.esq import ElectricField
 from gminus2.ring.geometry import load_geometry
 from gminus2.units import omega_reference
@@ -47,6 +50,8 @@ _UPSTREAM_RAD: Final = 2.86e3 / RING_RADIUS_MM
 #: Bins of 149.2 ns per slice of the beam moments: two CBO periods.
 _BINS_PER_SLICE: Final = 36
 _POINTS: Final = 120
+#: Missing strength of the damaged section for the response of the optics.
+_WEAKER: Final = 0.02
 
 
 @dataclass(frozen=True)
@@ -170,7 +175,7 @@ def ring_response(field_index: float, section: str, station_azimuths: FloatArray
         No such section.
     """
     base = _optics_with(field_index, section, 0.0, 0.0)
-    weak = _optics_with(field_index, section, 0.02, 0.0)
+    weak = _optics_with(field_index, section, _WEAKER, 0.0)
     kicked = _optics_with(field_index, section, 0.0, 1e-9)
     calorimeters = np.radians(CALORIMETER_AZIMUTH_DEG + 15.0 * np.arange(24)) - _UPSTREAM_RAD
 
@@ -182,9 +187,16 @@ def ring_response(field_index: float, section: str, station_azimuths: FloatArray
     orbit = orbit / np.abs(orbit).max()
     # Widths follow √β: a muon keeps its action, so its ⟨y²⟩ changes like β.
     beta = weak.beta_y[0] / base.beta_y[0] - 1.0
-    beta = beta / np.abs(beta).max()
-    return RingResponse(at(orbit, calorimeters), at(orbit, station_azimuths), at(beta, calorimeters),
-                        at(beta, station_azimuths))  # fmt: skip
+    scale = float(np.abs(beta).max())
+    beta = beta / scale
+    return RingResponse(
+        at(orbit, calorimeters),
+        at(orbit, station_azimuths),
+        at(beta, calorimeters),
+        at(beta, station_azimuths),
+        beta_scale=scale / _WEAKER,
+        cbo_rad_per_us=2.0 * math.pi * F_CYCLOTRON_MHZ * float(base.nu_x[0] - weak.nu_x[0]) / _WEAKER,
+    )
 
 
 def _positions() -> FloatArray:
@@ -242,6 +254,52 @@ def _beam_moments(dataset: CampaignDataset, view: TrackerView, options: BeamOpti
     return result
 
 
+def _missing_strength(dataset: CampaignDataset, response: RingResponse) -> tuple[float, float]:
+    """Return what the damaged section misses at t = 0 from the slow drift of the CBO frequency, and its error."""
+    cbo = measure_oscillations(dataset).cbo
+    if cbo is None or not cbo.drift_rad:
+        return 0.0, 0.0
+    per_rad = 1.0 / (cbo.drift_tau_us * response.cbo_rad_per_us)
+    return abs(cbo.drift_rad * per_rad), math.hypot(cbo.drift_error, 0.2 * cbo.drift_rad) * abs(per_rad)
+
+
+def _rows(
+    dataset: CampaignDataset,
+    moments: list[BeamMoments],
+    shape: tuple[FloatArray, FloatArray],
+    options: BeamOptions,
+) -> RowDrift:
+    reconstruction = dataset.reconstruction(next(iter(dataset.reconstructions)))
+    first = round(options.threshold_mev / AXES["energy_width_mev"])
+    counts = reconstruction["rows"].astype(np.float64)
+    laser = dataset.shared["laser_infill"].sum(axis=0, dtype=np.int64).astype(np.float64)
+    response = np.divide(laser[:, 1], laser[:, 0], out=np.zeros(len(laser)), where=laser[:, 0] > 0.0) * 1e-6
+    at = AXES["laser_time_width_us"] * (np.arange(len(laser)) + 0.5)
+    filled = (laser[:, 0] > 0.0) & (at > 4.0)
+    gain = np.ones(counts.shape[1])
+    if filled.sum() > 8:
+        # The flash: a relaxation and a constant, weighted with the pulses.
+        basis = np.stack([np.ones_like(at), np.exp(-at / 60.0)], axis=1)
+        weight = np.sqrt(laser[filled, 0])
+        level = np.linalg.lstsq(basis[filled] * weight[:, None], response[filled] * weight, rcond=None)[0]
+        gain += level[1] * np.exp(-AXES["time_width_us"] * (np.arange(counts.shape[1]) + 0.5) / 60.0)
+    return row_drift(
+        counts,
+        reconstruction["pileup_doublets"][first:].sum(axis=0).astype(np.float64),
+        reconstruction["pileup_singles"][first:].sum(axis=0).astype(np.float64),
+        reconstruction["pileup_pairs"].astype(np.float64),
+        gain,
+        AXES["time_width_us"],
+        shape,
+        float(np.mean([straight_line(m.time_us, m.values[2], m.errors[2])[0] for m in moments])),
+        float(np.mean([straight_line(m.time_us, m.values[3], m.errors[3])[0] for m in moments])),
+        threshold_mev=options.threshold_mev,
+        period_us=2.0 * math.pi / omega_reference,
+        start_us=options.fit_start_us,
+        stop_us=min(options.fit_stop_us, 400.0),
+    )
+
+
 def _losses(dataset: CampaignDataset, phase_map: PhaseMap, options: BeamOptions, lifetime_us: float) -> LossRate:
     reconstruction = dataset.reconstruction(next(iter(dataset.reconstructions)))
     candidates = reconstruction["coincidences"].astype(np.float64)
@@ -294,12 +352,17 @@ def analyse_dataset(dataset: CampaignDataset, options: BeamOptions | None = None
 
     moments = _beam_moments(dataset, view, options)
     response = ring_response(field_index, options.damaged_section, stations)
+    shape = profile_nodes(amplitudes[0].amplitude_mm, np.mean([a.share for a in amplitudes], axis=0))
+    missing, missing_error = _missing_strength(dataset, response)
     c_pa, drift = phase_acceptance(
         moments,
         phase_map,
         response,
+        rows=_rows(dataset, moments, shape, options),
+        shape=shape,
+        missing_strength=missing,
+        missing_strength_error=missing_error,
         relaxation_us=options.relaxation_us,
-        relaxation_error_us=options.relaxation_error_us,
         experiment=experiment,
     )
 

@@ -19,7 +19,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 from scipy.interpolate import BSpline
-from scipy.linalg import cho_factor, cho_solve
+from scipy.linalg import cho_factor, cho_solve, eigh
+from scipy.linalg.lapack import dpotrf, dpotri
 from scipy.stats import chi2 as chi2_distribution
 
 from gminus2.beam.rotation_signal import HarmonicData
@@ -277,10 +278,9 @@ def _prepare(data: HarmonicData, f_range: tuple[float, float], f0: float) -> _Pr
     white = np.vstack([white, np.full(white.shape[1], norm)])
     target = np.append(target, norm)
     # Rows that no density can move beyond a small fraction of their noise carry no information: rotate them away.
-    eigenvalues, vectors = np.linalg.eigh(white @ white.T)
-    kept = eigenvalues > 2e-3
-    reduced = vectors[:, kept].T @ white
-    projected = vectors[:, kept].T @ target
+    _, vectors = eigh(white @ white.T, subset_by_value=(2e-3, np.inf), check_finite=False)
+    reduced = vectors.T @ white
+    projected = vectors.T @ target
     splines_f, splines_tau = _splines(f, _F_SPLINES), _splines(tau, _TAU_SPLINES)
     one_f, one_tau = np.eye(_F_SPLINES), np.eye(_TAU_SPLINES)
     penalties = (
@@ -365,12 +365,21 @@ def _weighted(problem: _Problem, strengths: FloatArray) -> FloatArray:
     return total
 
 
+def _inverse(matrix: FloatArray) -> FloatArray:
+    """Return the inverse of a positive matrix: half the work of a general one."""
+    factor, failed = dpotrf(matrix, lower=0)
+    if failed:
+        return np.asarray(np.linalg.inv(matrix), dtype=np.float64)
+    upper, _ = dpotri(factor, lower=0)
+    return np.asarray(np.triu(upper) + np.triu(upper, 1).T, dtype=np.float64)
+
+
 def _update_strengths(problem: _Problem, c: FloatArray, fisher: FloatArray, strengths: FloatArray) -> FloatArray:
     """One generalised Fellner–Schall step towards the maximum of the marginal likelihood."""
     penalty = _weighted(problem, strengths)
     # No penalty acts on the free directions, so filling them makes the inverse exist and leaves the traces alone.
-    prior = np.linalg.inv(penalty + float(penalty.diagonal().mean()) * problem.free)
-    posterior = np.linalg.inv(fisher + penalty + 1e-8 * np.eye(len(c)))
+    prior = _inverse(penalty + float(penalty.diagonal().mean()) * problem.free)
+    posterior = _inverse(fisher + penalty + 1e-8 * np.eye(len(c)))
     updated = np.empty_like(strengths)
     for k, part in enumerate(problem.penalties):
         room = strengths[k] * (float((part * prior).sum()) - float((part * posterior).sum()))
@@ -444,7 +453,7 @@ def reconstruct(
     _, rho, residual = _objective(problem, c, penalty)
     jacobian = problem.jacobian(rho)
     fisher = jacobian.T @ jacobian
-    covariance = np.asarray(np.linalg.inv(fisher + penalty + 1e-8 * np.eye(len(c))), dtype=np.float64)
+    covariance = _inverse(fisher + penalty + 1e-8 * np.eye(len(c)))
     used = float((covariance * fisher).sum())
     chi2 = float(residual @ residual) + problem.rest
     ndf = problem.n_data - used

@@ -16,8 +16,14 @@ __all__ = ["inject"]
 @click.option("--kick", type=float, default=None, help="Peak field of the kickers [G]; default the preset's.")
 @click.option("--timing", type=float, default=None, help="Peak of the pulse after the bunch centre [ns].")
 @click.option("--voltage", type=float, default=None, help="Plate voltage [kV].")
-@click.option("--pulse", default=None, help="Kicker pulse: run1, run1-no-ringing, cos2, lcr, or a file (ns, field).")
-@click.option("--profile", default=None, help="Bunch profile: w, w0 … w7, gauss25, flat125, or a file (ns, intensity).")
+@click.option(
+    "--pulse",
+    default=None,
+    help="Kicker pulse: run1, run1-no-ringing, run1-recorded, cos2, lcr, or a file (ns, field).",
+)
+@click.option(
+    "--profile", default=None, help="Bunch profile: w, trident, w0 … w7, gauss25, flat125, or a file (ns, intensity)."
+)
 @click.option("--count", type=click.IntRange(min=1), default=200_000, show_default=True, help="Muons at the inflector.")
 @click.option(
     "--turns", type=click.IntRange(min=1), default=64, show_default=True, help="Turns a stored muon survives."

@@ -18,6 +18,9 @@ __all__ = ["omega_a"]
 @click.option("--blind", metavar="PHRASE", help="Words of the software blinds (each team has its own), stored nowhere.")
 @click.option("--no-systematics", is_flag=True, help="Leave the systematic variations out.")
 @click.option("--no-scans", is_flag=True, help="Leave the scans out.")
+@click.option(
+    "--bootstrap", type=click.IntRange(min=3), metavar="N", help="Correlations of the methods from N replicas too."
+)
 @click.option("--no-figures", is_flag=True, help="Write the result file only.")
 @output_options
 def omega_a(
@@ -27,6 +30,7 @@ def omega_a(
     blind: str | None,
     no_systematics: bool,
     no_scans: bool,
+    bootstrap: int | None,
     no_figures: bool,
     output: Path,
     quiet: bool,
@@ -47,6 +51,7 @@ def omega_a(
         phrase=blind,
         systematics=not no_systematics,
         scans=not no_scans,
+        bootstrap=bootstrap or 0,
         draw=None if no_figures else omega_a_figures,
         quiet=quiet,
     )

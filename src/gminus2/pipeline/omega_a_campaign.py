@@ -13,6 +13,7 @@ from gminus2.errors import DataError, nearest
 from gminus2.execution import make_executor, map_ordered, worker_count
 from gminus2.precession.blinding import Blinding
 from gminus2.precession.campaign import DatasetOmegaA, DatasetScans, load_teams, measure_dataset, scan_dataset
+from gminus2.precession.campaign.measurement import bootstrap as bootstrap_dataset
 
 __all__ = ["OmegaARun", "find_datasets", "run_campaign"]
 
@@ -57,6 +58,7 @@ def run_campaign(
     phrase: str | None = None,
     systematics: bool = True,
     scans: bool = True,
+    bootstrap: int = 0,
     draw: Callable[[DatasetOmegaA, DatasetScans | None, Path], list[Path]] | None = None,
     quiet: bool = True,
 ) -> OmegaARun:
@@ -66,6 +68,8 @@ def run_campaign(
     ----------
     phrase
         Of the software blinds; it is not stored.
+    bootstrap
+        Replicas for the correlations of the methods; 0: none.
     draw
         Makes the figures of a dataset in a folder and returns the files.
 
@@ -84,6 +88,9 @@ def run_campaign(
         made = _scans(found, phrase) if scans else None
         if made is not None:
             document["scans"] = made.to_json()
+            document["lines"] = made.lines.to_json() if made.lines is not None else []
+        if bootstrap:
+            document["bootstrap"] = bootstrap_dataset(found, bootstrap, phrase=phrase).to_json()
         return dataset.name, document, draw(found, made, output) if draw is not None else []
 
     with make_executor("threads", min(worker_count(), len(paths))) as executor:

@@ -18,7 +18,7 @@ from gminus2.data import TimeHistogram
 from gminus2.errors import FitError
 from gminus2.precession.binding import Binding, bind
 from gminus2.precession.blinding import Blinding
-from gminus2.precession.engine import TOLERANCE, Minimum, assemble, check_blinding
+from gminus2.precession.engine import Minimum, assemble, check_blinding
 from gminus2.precession.model import Model, load_model
 from gminus2.precession.ratio import RatioSeries
 from gminus2.precession.result import FitResult, FittedSpectrum
@@ -39,6 +39,7 @@ def _minimise(
     start: Array,
     bounds: tuple[Array, Array],
     limit: int,
+    tolerance: float,
 ) -> Minimum:
     """Damped Gauss-Newton on the whitened residuals; ``model`` returns (n,) values and the (p, n) Jacobian."""
     n = start.size
@@ -65,7 +66,7 @@ def _minimise(
         free = np.flatnonzero(~outward).astype(np.int64)
         edm = damped_step(g, h, free, free.size, 0.0, matrix, delta)
         singular = edm < 0.0
-        if not singular and edm < TOLERANCE:
+        if not singular and edm < tolerance:
             status = 0
             break
         if evaluations >= limit or damping > 1e12:
@@ -145,7 +146,9 @@ def fit_correlated(
         return mu[:n], jacobian[:, :n]
 
     bounds = binding.table.lower[binding.free], binding.table.upper[binding.free]
-    minimum = _minimise(expected, binding.problem.counts[:n], whiten, first, bounds, settings.max_iterations)
+    minimum = _minimise(
+        expected, binding.problem.counts[:n], whiten, first, bounds, settings.max_iterations, settings.tolerance
+    )
     spectrum = FittedSpectrum(
         label=histogram.labels[0],
         centres_us=histogram.centres_us()[a : a + n],
@@ -223,7 +226,7 @@ def fit_ratio(
     binding = replace(binding, used=int(np.isfinite(whiten.variances).sum()))
     bounds = binding.table.lower[binding.free], binding.table.upper[binding.free]
     data = series.values[inside]
-    minimum = _minimise(expected, data, whiten, first, bounds, settings.max_iterations)
+    minimum = _minimise(expected, data, whiten, first, bounds, settings.max_iterations, settings.tolerance)
     values, jacobian = expected(minimum.p)
     minimum, p_value = _with_overlap(minimum, series, inside, jacobian, binding.used)
     spectrum = FittedSpectrum(

@@ -120,7 +120,7 @@ def run_minimiser(binding: Binding, start: NDArray[np.float64], settings: FitSet
         binding.problem,
         binding.program,
         binding.workspace(),
-        TOLERANCE,
+        settings.tolerance,
         settings.max_iterations,
         covariance,
     )

@@ -240,7 +240,17 @@ def _moments(analysis: BeamAnalysis, path: Path) -> Path:
 def _phase(analysis: BeamAnalysis, path: Path) -> Path:
     figure, (phase, calorimeters, amplitude, losses) = new_figure(2, 2, size=(9.0, 6.2))
     drift = analysis.drift
+    phase.errorbar(
+        drift.point_time_us,
+        1e3 * drift.point_phase_rad,
+        yerr=1e3 * drift.point_error_rad,
+        fmt=".",
+        color="0.5",
+        linewidth=0.8,
+        label="tracks and crystal rows",
+    )
     phase.plot(drift.time_us, 1e3 * drift.phase_rad, color=COLOURS[0])
+    phase.legend(frameon=False)
     phase.set_xlim(drift.time_us[0], 350.0)
     phase.set_xlabel("time [µs]")
     phase.set_ylabel("φ$_d$(t) − φ$_d$(end) [mrad]")

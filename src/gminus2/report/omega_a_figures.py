@@ -14,7 +14,7 @@ from gminus2.precession.settings import FitSettings
 from gminus2.report.plotting import COLOURS, new_figure, save_figure
 
 if TYPE_CHECKING:
-    from gminus2.precession.campaign import DatasetOmegaA, DatasetScans
+    from gminus2.precession.campaign import CalorimeterLines, DatasetOmegaA, DatasetScans
 
 __all__ = ["omega_a_figures"]
 
@@ -33,7 +33,10 @@ def omega_a_figures(found: DatasetOmegaA, scans: DatasetScans | None, folder: Pa
     if any(m.analysis.method == "A" for m in found.measured):
         files.append(_asymmetry(found, folder))
     if scans is not None:
-        files.append(_scans(found, scans, folder))
+        if scans.scans:
+            files.append(_scans(found, scans, folder))
+        if scans.lines is not None:
+            files.append(_lines(found, scans.lines, folder))
     return files
 
 
@@ -86,6 +89,34 @@ def _residuals(found: DatasetOmegaA, folder: Path) -> Path:
     axes[1].set_ylabel("Fourier amplitude [noise]")
     axes[1].legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=3)
     path = folder / f"{found.dataset}-residuals.png"
+    save_figure(figure, path)
+    return path
+
+
+def _lines(found: DatasetOmegaA, lines: CalorimeterLines, folder: Path) -> Path:
+    figure, axes = new_figure(2, 1, size=(8.0, 6.0))
+    names = ("sum of calorimeters", "phase turned back once", "turned back twice")
+    for axis, (low, high) in zip(axes, ((0.0, 3.35), (0.05, 0.85)), strict=True):
+        use = (lines.f_mhz > low) & (lines.f_mhz < high)
+        for turns in (2, 1, 0):
+            axis.plot(
+                lines.f_mhz[use], lines.aligned[turns, use], lw=0.6, color=COLOURS[turns], label=names[turns], alpha=0.8
+            )
+        axis.axhline(4.0, color=COLOURS[6], ls=":", lw=1.0)
+        axis.set_yscale("log")
+        top = 6.0 * float(lines.aligned.max())
+        axis.set_ylim(0.5, top)
+        for line in lines.lines:
+            if low < line.expected_mhz < high:
+                axis.axvline(line.expected_mhz, color="0.7", lw=0.8, zorder=0)
+                axis.text(
+                    line.expected_mhz, 0.9 * top, line.name, rotation=90, ha="right", va="top", fontsize=7, color="0.35"
+                )
+        axis.set_ylabel("Fourier amplitude [noise]")
+    axes[0].legend(loc="upper right", ncols=1, fontsize=7)
+    axes[0].set_title(f"{found.dataset}: residuals of five-parameter fits of 24 calorimeters; dotted: 4 x noise")
+    axes[1].set_xlabel("frequency [MHz]")
+    path = folder / f"{found.dataset}-lines.png"
     save_figure(figure, path)
     return path
 

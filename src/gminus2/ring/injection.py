@@ -77,10 +77,10 @@ PROFILES: Final = ("w", "trident", "gauss25", "flat125", *(f"w{k}" for k in rang
 def bunch_profile(name: str = "w") -> BunchProfile:
     """Return an arrival-time profile by name.
 
-    ``trident``: as one recorded T0 profile, main maximum and two sides of half its height, 37 ns rms and 160 ns long
-    above a tenth of the maximum, with a tail of 0.5 µs; ``w``: a central and two side maxima, 37 ns rms, about 150 ns above a tenth of the maximum, like the recorded T0
-    profiles; ``w0`` … ``w7`` vary the side maxima and shift them, as the eight bunches do (sizes
-    are our choice); ``gauss25``: a Gaussian of 25 ns; ``flat125``: 125 ns of constant intensity.
+    ``trident``: as one recorded T0 profile, a main maximum and two of half its height, 37 ns rms and 160 ns long above
+    a tenth of the maximum, with a tail of 0.5 µs; ``w``: a central and two side maxima, 37 ns rms, about 150 ns above a
+    tenth of the maximum, without a tail; ``w0`` … ``w7`` vary its side maxima and shift them, as the eight bunches do
+    (sizes are our choice); ``gauss25``: a Gaussian of 25 ns; ``flat125``: 125 ns of constant intensity.
     """
     if name == "trident":
         nodes = np.array(_TRIDENT.split(), dtype=float).reshape(-1, 2)

@@ -180,6 +180,22 @@ def _finish_kick(
     block[_IPT + i] = ipt * (1.5 - 0.5 * pt2 * ipt * ipt)
 
 
+@njit(cache=True, nogil=True, inline="always")
+def _main_field(x: float, y: float, k: float, switch: float, ir: float) -> tuple[float, float, float]:
+    """Return (e_r, e_y, Φ) of the quadrupole with its curved sextupole, ``switch`` = s + 1, ``ir`` = 1/R₀."""
+    big_x = x * ir
+    q = (1.0 - big_x) * (1.0 + big_x * big_x)
+    q = q * (2.0 - (1.0 + big_x) * q)
+    y2 = y * y
+    lift = big_x * (1.0 + 0.5 * big_x * q)
+    slope = (1.0 + big_x * q * (1.0 - 0.5 * big_x * q)) * ir
+    er = k * (x * (1.0 + 0.5 * big_x) * q + switch * 0.5 * (x * big_x - y2 * slope))
+    ey = -k * y * (1.0 + switch * lift)
+    well = 0.5 - big_x * (1.0 / 6.0 - big_x * (0.125 - big_x * (0.1 - big_x * (1.0 / 12.0 - big_x / 14.0))))
+    phi = -k * (x * x * (well + switch * big_x * (1.0 / 6.0)) - 0.5 * y2 * (1.0 + switch * lift))
+    return er, ey, phi
+
+
 @njit(cache=True, nogil=True, fastmath=True)
 def electric_kick(
     block: Any, low: int, high: int, angle: float, k: float, switch: float, radius: float, a: float, eta: float
@@ -200,16 +216,7 @@ def electric_kick(
         ips = ipt * _inverse_root(z * z)
         w = -0.25 * angle * k * (x * x - y * y) * (radius + x) * g * ips * ips * ips
         xm, ym = x + w * pr, y + w * py
-        big_x = xm * ir
-        q = (1.0 - big_x) * (1.0 + big_x * big_x)
-        q = q * (2.0 - (1.0 + big_x) * q)
-        y2 = ym * ym
-        lift = big_x * (1.0 + 0.5 * big_x * q)
-        slope = (1.0 + big_x * q * (1.0 - 0.5 * big_x * q)) * ir
-        er = k * (xm * (1.0 + 0.5 * big_x) * q + switch * 0.5 * (xm * big_x - y2 * slope))
-        ey = -k * ym * (1.0 + switch * lift)
-        well = 0.5 - big_x * (1.0 / 6.0 - big_x * (0.125 - big_x * (0.1 - big_x * (1.0 / 12.0 - big_x / 14.0))))
-        phi = -k * (xm * xm * (well + switch * big_x * (1.0 / 6.0)) - 0.5 * y2 * (1.0 + switch * lift))
+        er, ey, phi = _main_field(xm, ym, k, switch, ir)
         r = radius + xm
         half = 0.5 * angle * g * ips
         dr, dy = half * (r * er - phi), half * r * ey
@@ -249,16 +256,7 @@ def electric_kick_multipoles(
         # First guess of the middle from the main field; the multipoles shift it by less than 1e-9 m.
         w = -0.25 * angle * k * (x * x - y * y) * r * g * ips * ips * ips
         xm, ym = x + w * pr, y + w * py
-        big_x = xm * ir
-        q = (1.0 - big_x) * (1.0 + big_x * big_x)
-        q = q * (2.0 - (1.0 + big_x) * q)
-        y2 = ym * ym
-        lift = big_x * (1.0 + 0.5 * big_x * q)
-        slope = (1.0 + big_x * q * (1.0 - 0.5 * big_x * q)) * ir
-        er = k * (xm * (1.0 + 0.5 * big_x) * q + switch * 0.5 * (xm * big_x - y2 * slope))
-        ey = -k * ym * (1.0 + switch * lift)
-        well = 0.5 - big_x * (1.0 / 6.0 - big_x * (0.125 - big_x * (0.1 - big_x * (1.0 / 12.0 - big_x / 14.0))))
-        phi = -k * (xm * xm * (well + switch * big_x * (1.0 / 6.0)) - 0.5 * y2 * (1.0 + switch * lift))
+        er, ey, phi = _main_field(xm, ym, k, switch, ir)
         # Horner for F(z) = Σ c_m z^m and F'(z), c = normal − i skew; Φ = Re F, E_x − i E_y = −F'. Written out, because
         # the compiler vectorises over muons only when the inner loop is gone and the coefficients are plain numbers.
         fr, fi, dr_, di = n[14], -s[14], 0.0, 0.0

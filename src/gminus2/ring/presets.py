@@ -65,11 +65,11 @@ _DRIFT: Final = {
 }
 _VOLTAGE_KV: Final = {"run1a": 18.3, "run1b": 20.4, "run1c": 20.4, "run1d": 18.3}
 #: Peak field of the kickers [G], chosen so that C_e has its published size.
-_KICK_GAUSS: Final = {"run1a": 178.0, "run1b": 190.0, "run1c": 174.0, "run1d": 177.0}
+_KICK_GAUSS: Final = {"run1a": 181.0, "run1b": 192.0, "run1c": 178.0, "run1d": 178.0}
 _TIMING_US: Final = 0.010
-#: Sextupole switch of the presets. The plates alone give about −2 (geometry file); 0 gives the published decay time of
-#: the CBO (210 to 240 µs against 260 to 280 µs), which is what the presets stand for.
-_SWITCH: Final = 0.0
+#: Sextupole switch of the presets: one effective number chosen by the four published decay times of the CBO. The plates
+#: alone give about −2 (geometry file), the magnet's sextupole adds 0.25; see ``docs/physics/beam.md``.
+_SWITCH: Final = 0.75
 #: The centroid's own dephasing takes about 15 % off the slow term that the voltages make; found by tracking.
 _DEPHASING: Final = 1.12
 #: End of scraping [µs].

@@ -12,195 +12,32 @@ True
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Final, Literal
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Final
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
-from gminus2.constants import MUON_LIFETIME_US, MUON_MASS_MEV, SPEED_OF_LIGHT_MM_PER_US
+from gminus2.constants import MUON_LIFETIME_US, SPEED_OF_LIGHT_MM_PER_US
 from gminus2.errors import PhysicsError
 from gminus2.execution import make_executor, map_ordered
-from gminus2.physics.optics import LinearOptics, linear_optics
-from gminus2.physics.spin import ANOMALY, anomalous_frequency, magic_field, magic_gamma
-from gminus2.random import key_words, stream
-from gminus2.ring import kicker as kicker_module
-from gminus2.ring.engine import MOMENTS, Fields, Physics, run_blocks
-from gminus2.ring.esq import ElectricField
-from gminus2.ring.geometry import Geometry, load_geometry
-from gminus2.ring.kernel import ROWS, WIDTH, refresh
-from gminus2.ring.kicker import KickerField
-from gminus2.ring.lattice import Lattice
-from gminus2.ring.magnet import MULTIPOLE_RADIUS_MM, MagneticMultipoles
-from gminus2.ring.program import Observer, Program, Scheme
+from gminus2.random import stream
+from gminus2.ring.elements import MOMENTS
+from gminus2.ring.engine import run_blocks
+from gminus2.ring.fields import build_fields, build_physics, from_blocks, to_blocks
+from gminus2.ring.kernel import ROWS, WIDTH
+from gminus2.ring.machine import Ring
+from gminus2.ring.muons import Muons
+from gminus2.ring.program import Program
 
-__all__ = ["CHUNK", "Muons", "Ring", "Tracked", "build_fields", "build_physics", "track"]
+__all__ = ["CHUNK", "Muons", "Ring", "Tracked", "build_fields", "build_physics", "to_blocks", "track"]
 
 FloatArray = NDArray[np.float64]
 
-#: Where a changing lattice is tabulated [µs]: densely while the plates charge.
-LATTICE_TIMES_US: Final = np.concatenate([np.arange(0.0, 40.0, 0.5), 40.0 * 1.045 ** np.arange(67)])
 #: Muons per task.
 CHUNK: Final = 4096
 _C_M_PER_US: Final = SPEED_OF_LIGHT_MM_PER_US * 1e-3
-
-
-@dataclass(frozen=True)
-class Muons:
-    """Muons at azimuth 0; arrays (N,).
-
-    ``x_slope``, ``y_slope`` are p_r/p_s and p_y/p_s; ``delta`` is the momentum offset from the magic momentum in a
-    place free of electric potential; ``spin`` (3, N) has the components (r, s, y) in the momentum frame (s along the
-    horizontal momentum), a unit vector; ``ident`` numbers the muons of the start.
-    """
-
-    x_mm: FloatArray
-    x_slope: FloatArray
-    y_mm: FloatArray
-    y_slope: FloatArray
-    delta: FloatArray
-    time_us: FloatArray
-    spin: FloatArray
-    ident: NDArray[np.int64]
-
-    def __len__(self) -> int:
-        return int(self.x_mm.size)
-
-    @classmethod
-    def at_rest_in_beam(
-        cls,
-        *,
-        delta: ArrayLike = 0.0,
-        x_mm: ArrayLike = 0.0,
-        x_slope: ArrayLike = 0.0,
-        y_mm: ArrayLike = 0.0,
-        y_slope: ArrayLike = 0.0,
-        time_us: ArrayLike = 0.0,
-        phase_rad: ArrayLike = 0.0,
-    ) -> Muons:
-        """Return muons with the spin along the momentum, turned by the precession phase in the horizontal plane."""
-        given = np.broadcast_arrays(
-            *(
-                np.atleast_1d(np.asarray(v, dtype=float))
-                for v in (x_mm, x_slope, y_mm, y_slope, delta, time_us, phase_rad)
-            )
-        )
-        x, xs, y, ys, d, t, psi = (np.ascontiguousarray(v) for v in given)
-        for name, values in zip(("x", "x slope", "y", "y slope", "delta", "time", "phase"), given, strict=True):
-            if not np.all(np.isfinite(values)):
-                raise PhysicsError("a muon has a coordinate that is not a number", where=name)
-        sine = ys / np.sqrt(1.0 + xs**2 + ys**2)
-        flat = np.sqrt(1.0 - sine**2)
-        return cls(x, xs, y, ys, d, t, np.stack([-flat * np.sin(psi), flat * np.cos(psi), sine]), np.arange(x.size))
-
-    @property
-    def phase_rad(self) -> FloatArray:
-        """Precession phase ψ = atan2(−S_r, S_s)."""
-        return np.asarray(np.arctan2(-self.spin[0], self.spin[1]))
-
-    def select(self, chosen: NDArray[np.bool_] | NDArray[np.int64]) -> Muons:
-        """Return some of the muons."""
-        return Muons(
-            self.x_mm[chosen],
-            self.x_slope[chosen],
-            self.y_mm[chosen],
-            self.y_slope[chosen],
-            self.delta[chosen],
-            self.time_us[chosen],
-            self.spin[:, chosen],
-            self.ident[chosen],
-        )
-
-    @classmethod
-    def concatenate(cls, parts: Sequence[Muons]) -> Muons:
-        """Return the muons of several sets in order."""
-        return cls(
-            np.concatenate([p.x_mm for p in parts]),
-            np.concatenate([p.x_slope for p in parts]),
-            np.concatenate([p.y_mm for p in parts]),
-            np.concatenate([p.y_slope for p in parts]),
-            np.concatenate([p.delta for p in parts]),
-            np.concatenate([p.time_us for p in parts]),
-            np.concatenate([p.spin for p in parts], axis=1),
-            np.concatenate([p.ident for p in parts]),
-        )
-
-
-@dataclass(frozen=True)
-class Ring:
-    """A ring with everything that acts on a muon.
-
-    Attributes
-    ----------
-    kicker
-        ``None``: no kick (a beam already stored).
-    collimators
-        ``black`` kills, ``copper`` takes energy and scatters, ``open`` does nothing.
-    edm_eta
-        η of d = η eħ/(4mc).
-    observers
-        Planes where positions are recorded every turn.
-    """
-
-    geometry: Geometry = field(default_factory=load_geometry)
-    electric: ElectricField = field(default_factory=ElectricField)
-    kicker: KickerField | None = None
-    magnet: MagneticMultipoles | None = None
-    collimators: Literal["black", "copper", "open"] = "black"
-    observers: tuple[Observer, ...] = (Observer("start", 0.0),)
-    scheme: Scheme = field(default_factory=Scheme)
-    anomaly: float = ANOMALY
-    edm_eta: float = 0.0
-
-    @property
-    def u_magic(self) -> float:
-        """p_magic/(mc)."""
-        return 1.0 / math.sqrt(self.anomaly)
-
-    @property
-    def b0_per_m(self) -> float:
-        """qB₀/(mc) [1/m]."""
-        return self.u_magic / (self.geometry.radius_mm * 1e-3)
-
-    @property
-    def field_t(self) -> float:
-        """B₀ [T]."""
-        return magic_field(self.geometry.radius_mm, self.anomaly)
-
-    @property
-    def omega_a(self) -> float:
-        """a e B₀/m [rad/µs], without electric field and pitch."""
-        return float(anomalous_frequency(self.field_t, self.anomaly))
-
-    @property
-    def period_us(self) -> float:
-        """Revolution period of the magic momentum on the central orbit [µs]."""
-        gamma = magic_gamma(self.anomaly)
-        return 2.0 * math.pi * self.geometry.radius_mm * 1e-3 * gamma / (self.u_magic * _C_M_PER_US)
-
-    def program(self) -> Program:
-        """Return the steps of one turn."""
-        return Program.build(
-            self.geometry,
-            scheme=self.scheme,
-            observers=self.observers,
-            magnet=self.magnet,
-            kickers=self.kicker is not None,
-            collimators=self.collimators != "open",
-        )
-
-    def optics(self, time_us: FloatArray | float = np.inf, points: int = 360) -> LinearOptics:
-        """Return the linear optics at one or several times (default: the final voltages)."""
-        sections = self.electric.sections(self.geometry, time_us, self.anomaly)
-        return linear_optics(sections, radius_mm=self.geometry.radius_mm, points=points)
-
-    def lattice(self, points: int = 360) -> Lattice:
-        """Return the lattice in azimuth and time; one time where the voltages are constant."""
-        final = self.optics(points=points)
-        if self.electric.history.is_constant:
-            return Lattice.from_optics(final, final, np.zeros(1))
-        return Lattice.from_optics(self.optics(LATTICE_TIMES_US, points), final, LATTICE_TIMES_US)
 
 
 @dataclass(frozen=True)
@@ -239,139 +76,6 @@ class Tracked:
     def recorded_phase(self) -> FloatArray:
         """Unwrapped precession phase of the record, along turns [rad]."""
         return np.asarray(np.unwrap(np.arctan2(-self.record[..., 6], self.record[..., 7]), axis=0))
-
-
-def build_physics(ring: Ring, seed: int = 0) -> Physics:
-    """Return the constants of a run for the engine."""
-    geometry = ring.geometry
-    copper = ring.collimators == "copper"
-    loss = geometry.collimator_thickness_mm * geometry.copper_loss_mev_per_mm / MUON_MASS_MEV
-    lengths = geometry.collimator_thickness_mm / geometry.copper_radiation_length_mm
-    p_mev = ring.u_magic * MUON_MASS_MEV
-    scatter = 13.6 / p_mev * math.sqrt(lengths) * (1.0 + 0.038 * math.log(lengths))
-    return Physics(
-        b0=ring.b0_per_m,
-        radius=geometry.radius_mm * 1e-3,
-        anomaly=ring.anomaly,
-        eta=ring.edm_eta,
-        switch=1.0 + ring.electric.switch(geometry),
-        u_magic=ring.u_magic,
-        energy_loss=loss if copper else 0.0,
-        scatter=scatter if copper else 0.0,
-        exit2=0.06**2,
-        seed=key_words(seed, "collimator scattering", words=1)[0],
-    )
-
-
-def build_fields(ring: Ring, program: Program, first_turn: int, turns: int) -> Fields:
-    """Return the field tables of a stretch of turns; one row where nothing changes."""
-    geometry = ring.geometry
-    kicks = len(geometry.kickers)
-    changing = not ring.electric.history.is_constant
-    eddy_on = ring.kicker is not None and ring.kicker.eddy.amplitude_ppm != 0.0
-    injecting = ring.kicker is not None and first_turn == 0 and ring.electric.multipoles != "none"
-    rows = turns if changing or eddy_on or injecting else 1
-    n = first_turn + np.arange(rows)
-    period = ring.period_us
-    plates = geometry.plates
-    if changing:
-        parts = [
-            [
-                part[:, i]
-                for part in ring.electric.potential(
-                    geometry, np.asarray(period * (n + centre), dtype=np.float64), ring.anomaly
-                )
-            ]
-            for i, centre in enumerate(0.5 * (p.begin + p.end) / (2.0 * math.pi) for p in plates)
-        ]
-        quad, normal, skew = (np.stack([p[k] for p in parts], axis=1) for k in range(3))
-    else:
-        one = ring.electric.potential(geometry, np.array([math.inf]), ring.anomaly)
-        quad, normal, skew = (np.repeat(part, rows, axis=0) for part in one)
-    if injecting:
-        # On its first pass the beam is outside the plates, where the expansion at 45 mm has no meaning.
-        normal[0], skew[0] = 0.0, 0.0
-    used = (np.abs(normal) + np.abs(skew)).max(axis=0) > 0.0
-    order = np.array([int(np.max(np.nonzero(u)[0])) if u.any() else 0 for u in used], dtype=np.int64)
-    if ring.kicker is not None:
-        shape = ring.kicker.shape()
-        centres = np.array([k.centre for k in geometry.kickers])
-        peak = ring.kicker.timings(geometry) + centres / (2.0 * math.pi) * period
-        angles = ring.kicker.angles(geometry)
-        pulse, start = shape.value, float(shape.time_us[0])
-        step = float(shape.time_us[1] - shape.time_us[0])
-        eddy = np.zeros((rows, kicks))
-        if eddy_on:
-            tail, arcs = ring.kicker.eddy, np.array([k.end - k.begin for k in geometry.kickers])
-            decay = np.exp(-period * n / tail.time_constant_us)
-            eddy = -1e-6 * tail.amplitude_ppm * decay[:, None] * arcs
-    else:
-        peak, angles, pulse, start, step = np.zeros(kicks), np.zeros(kicks), np.zeros(2), 0.0, 1.0
-        eddy = np.zeros((rows, kicks))
-    kick_map = ring.kicker.transverse_map if ring.kicker is not None else "full"
-    scale = (MULTIPOLE_RADIUS_MM * 1e-3) ** -np.arange(program.multipoles[0].shape[1], dtype=float)
-    return Fields(
-        quad=np.ascontiguousarray(quad),
-        normal=np.ascontiguousarray(normal),
-        skew=np.ascontiguousarray(skew),
-        order=order,
-        kick_angle=angles,
-        kick_tau=peak * _C_M_PER_US,
-        pulse=np.ascontiguousarray(pulse),
-        pulse_start=start * _C_M_PER_US,
-        pulse_step=step * _C_M_PER_US,
-        eddy=eddy,
-        kick_map=np.array(kicker_module.TRANSVERSE_MAP if kick_map != "uniform" else (0.0, 0.0, 0.0)),
-        kick_vertical=0.0 if kick_map == "radial" else 1.0,
-        kick_radius=kicker_module.MAP_RADIUS_MM * 1e-3,
-        mag_normal=program.multipoles[0] * scale,
-        mag_skew=program.multipoles[1] * scale,
-        collimator2=np.array([(c.radius_mm * 1e-3) ** 2 for c in geometry.collimators]),
-    )
-
-
-def to_blocks(ring: Ring, muons: Muons) -> tuple[FloatArray, NDArray[np.int64]]:
-    """Return (blocks, counts) of muons in the kernel's units."""
-    size = len(muons)
-    count = max(1, -(-size // WIDTH))
-    rows = np.zeros((ROWS, count * WIDTH))
-    u = ring.u_magic * (1.0 + muons.delta)
-    forward = u / np.sqrt(1.0 + muons.x_slope**2 + muons.y_slope**2)
-    values = (
-        muons.x_mm * 1e-3,
-        forward * muons.x_slope,
-        muons.y_mm * 1e-3,
-        forward * muons.y_slope,
-        muons.time_us * _C_M_PER_US,
-        np.sqrt(1.0 + u * u),
-        *muons.spin,
-    )
-    for row, value in enumerate(values):
-        rows[row, :size] = value
-    rows[5, size:] = math.sqrt(1.0 + ring.u_magic**2)
-    rows[7, size:] = 1.0
-    blocks = np.ascontiguousarray(rows.reshape(ROWS, count, WIDTH).transpose(1, 0, 2)).reshape(count, ROWS * WIDTH)
-    for block in blocks:
-        refresh(block, WIDTH)
-    counts = np.minimum(WIDTH, size - WIDTH * np.arange(count)).astype(np.int64)
-    return blocks, counts
-
-
-def from_blocks(ring: Ring, blocks: FloatArray, size: int, ident: NDArray[np.int64]) -> Muons:
-    """Return the first ``size`` muons of blocks in package units."""
-    rows = blocks.reshape(-1, ROWS, WIDTH).transpose(1, 0, 2).reshape(ROWS, -1)[:, :size]
-    u = np.sqrt(rows[5] ** 2 - 1.0)
-    forward = np.sqrt(u**2 - rows[1] ** 2 - rows[3] ** 2)
-    return Muons(
-        rows[0] * 1e3,
-        rows[1] / forward,
-        rows[2] * 1e3,
-        rows[3] / forward,
-        u / ring.u_magic - 1.0,
-        rows[4] / _C_M_PER_US,
-        rows[6:9].copy(),
-        ident,
-    )
 
 
 def _segments(turns: int, changing: bool) -> Iterator[tuple[int, int]]:

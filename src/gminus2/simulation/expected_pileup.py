@@ -160,8 +160,9 @@ def merge(
         plain += out
         merged += _halves(out * moment(2, 2.0 + x))
     # Three: the pair so far in 50 MeV, and one more within the separation of its last.
-    triple = np.zeros((143, times))
-    _products(to_energy_axis(_halves(plain))[:72], np.ascontiguousarray(to_energy_axis(r)[:72]), triple)
+    two, one = to_energy_axis(_halves(plain)), np.ascontiguousarray(to_energy_axis(r)[: FINE_BINS // 2])
+    triple = np.zeros((two.shape[0] + one.shape[0] - 1, times))
+    _products(two, one, triple)
     triple *= lam / np.maximum(total, 1e-300) * moment(3, 3.0)
     three = _halves(triple)
     clusters[:-1] += three[: _N_ENERGY - 1]
@@ -188,8 +189,9 @@ def merge(
         gap = begin + (end - begin) * x
         out, removed = np.zeros((2 * FINE_BINS - 1, times)), np.zeros((FINE_BINS, times))
         _pairs(found, found_first, found_second, gap, 0.5 * begin, out, removed, True)
-        # First in the window, and two powers of the intensity.
-        factor = 0.5 * (end - begin) * _lag(fast, gap)[window] * (1.0 + spread) * np.exp(-total * (gap - begin))
+        # A cluster earlier in the window is not the first only where it is too far to merge with this one.
+        passed = max(0.0, gap - begin - separation)
+        factor = 0.5 * (end - begin) * _lag(fast, gap)[window] * (1.0 + spread) * np.exp(-total * passed)
         net += to_energy_axis(_halves(out * factor)) - to_energy_axis(removed * factor) + few * factor
         pairs[: FINE_BINS // 4, : FINE_BINS // 4] += _WIDTH * (hundred * factor[after:]) @ hundred.T
     whole = np.zeros((2, _N_ENERGY, _N_TIME))

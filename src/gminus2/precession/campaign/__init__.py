@@ -8,6 +8,8 @@ Formulas: ``docs/physics/omega_a.md``.
 """
 
 from gminus2.precession.campaign.analyses import Analysis, DatasetAnalyser, Measured, Variation
+from gminus2.precession.campaign.bootstrap import Bootstrap, bootstrap_methods
+from gminus2.precession.campaign.lines import BeamLine, CalorimeterLines, calorimeter_lines
 from gminus2.precession.campaign.measurement import DatasetOmegaA, PairComparison, measure_dataset
 from gminus2.precession.campaign.scans import DatasetScans, scan_dataset
 from gminus2.precession.campaign.systematics import Systematic
@@ -16,6 +18,9 @@ from gminus2.precession.campaign.teams import DEFAULT_TEAMS, TeamsFile, analysis
 __all__ = [
     "DEFAULT_TEAMS",
     "Analysis",
+    "BeamLine",
+    "Bootstrap",
+    "CalorimeterLines",
     "DatasetAnalyser",
     "DatasetOmegaA",
     "DatasetScans",
@@ -25,6 +30,8 @@ __all__ = [
     "TeamsFile",
     "Variation",
     "analysis_of",
+    "bootstrap_methods",
+    "calorimeter_lines",
     "load_teams",
     "measure_dataset",
     "scan_dataset",

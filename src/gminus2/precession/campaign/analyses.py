@@ -49,6 +49,8 @@ Array = NDArray[np.float64]
 #: Positrons in the fit above which the small CBO terms (2ω, A, φ) and the vertical waist are fitted.
 _MANY: Final = 2.0e7
 _WAIST: Final = 4.0e6
+#: Fits of nearly the same data are subtracted: they must stand at their minimum to 1e-4 of the error.
+_TOLERANCE: Final = 1e-9
 
 
 @dataclass(frozen=True)
@@ -288,6 +290,10 @@ class DatasetAnalyser:
             self._nominal[analysis] = spectrum, positrons
         return spectrum, positrons
 
+    def positrons(self, analysis: Analysis) -> float:
+        """Return the positrons above 1.7 GeV in the window of an analysis."""
+        return self._spectrum(analysis, Variation(), analysis.start_us, analysis.stop_us)[1]
+
     def measure(
         self,
         analysis: Analysis,
@@ -313,7 +319,12 @@ class DatasetAnalyser:
         if start is None or analysis.method == "R":
             # The parameters of a ratio hold no counts: starting from them the fit of the counts ends elsewhere.
             start = self._five(spectrum, begin, blinding).values
-        settings = FitSettings(window_us=(begin, spectrum.stop_us), statistic="weighted", bin_rule=variation.bin_rule)
+        settings = FitSettings(
+            window_us=(begin, spectrum.stop_us),
+            statistic="weighted",
+            bin_rule=variation.bin_rule,
+            tolerance=_TOLERANCE,
+        )
         known = {name: value for name, value in start.items() if name in model.parameter_names}
         if analysis.method == "R":
             assert spectrum.ratio is not None

@@ -30,8 +30,9 @@ __all__ = ["BeamLine", "CalorimeterLines", "calorimeter_lines"]
 Array = NDArray[np.float64]
 _WIDTH: Final = AXES["time_width_us"]
 _ENERGY: Final = AXES["energy_width_mev"]
-#: Half-width of the search for a line [MHz]: four bins of the transform of 600 µs.
+#: Half-width of the search for a line that lives as long as the fill [MHz], and least search and step.
 _SEARCH: Final = 0.007
+_STEP: Final = 0.0005
 
 
 @dataclass(frozen=True)
@@ -43,9 +44,10 @@ class BeamLine:
     name, turns
         Of the line; how often its phase goes around the ring.
     expected_mhz, found_mhz, error_mhz
-        From trackers and optics; of the largest amplitude within 7 kHz; its error √6/(π T a √N…) as for one wave.
+        From trackers and optics; where the amplitude is largest near it; its error √3/(π T a) as for one wave, T the
+        time over which the line lives.
     amplitude
-        Of the aligned sum, in units of noise.
+        Of the aligned sum, weighted in time as the line decays, in units of noise.
     p_value
         That noise does as much somewhere in the searched range.
     """
@@ -85,8 +87,8 @@ class CalorimeterLines:
         return [{name: getattr(line, name) for name in line.__dataclass_fields__} for line in self.lines]
 
 
-def _expected(analyser: DatasetAnalyser) -> dict[str, tuple[float, int]]:
-    """Return frequency [MHz] and turns of each line, as trackers and field index say."""
+def _expected(analyser: DatasetAnalyser) -> dict[str, tuple[float, int, float]]:
+    """Return frequency [MHz], turns and lifetime [µs] of each line, as trackers and field index say."""
     o = analyser.oscillations
     n = float(analyser.dataset.conditions.get("field_index", 0.108))
     f_cbo = F_CYCLOTRON_MHZ * (1.0 - math.sqrt(1.0 - n))
@@ -97,14 +99,16 @@ def _expected(analyser: DatasetAnalyser) -> dict[str, tuple[float, int]]:
         f_cbo = o.cbo.f_mhz - o.cbo.drift_rad / (2.0 * math.pi * o.cbo.drift_tau_us) * weight
     f_vw = F_CYCLOTRON_MHZ * (1.0 - 2.0 * math.sqrt(n)) if o.waist is None else o.waist.f_mhz
     f_a = to_mhz(omega_reference)
+    long = 200.0 if o.cbo is None else o.cbo.tau_us
+    short = 25.0 if o.waist is None else o.waist.tau_us
     # f_c - 2 f_y is the waist, so f_y itself follows from it.
     return {
-        "f_cbo": (f_cbo, 1),
-        "f_cbo - f_a": (f_cbo - f_a, 1),
-        "f_cbo + f_a": (f_cbo + f_a, 1),
-        "2 f_cbo": (2.0 * f_cbo, 2),
-        "f_vw": (f_vw, 1),
-        "f_y": (0.5 * (F_CYCLOTRON_MHZ - f_vw), 0),
+        "f_cbo": (f_cbo, 1, long),
+        "f_cbo - f_a": (f_cbo - f_a, 1, long),
+        "f_cbo + f_a": (f_cbo + f_a, 1, long),
+        "2 f_cbo": (2.0 * f_cbo, 2, 0.5 * long),
+        "f_vw": (f_vw, 1, short),
+        "f_y": (0.5 * (F_CYCLOTRON_MHZ - f_vw), 0, 2.0 * short),
     }
 
 
@@ -132,7 +136,7 @@ def calorimeter_lines(
     assert variances is not None
     window = (analysis.start_us, min(nominal.fit.window_us[1], 400.0))
     settings = FitSettings(window_us=window, statistic="weighted")
-    transforms = []
+    transforms, residuals = [], []
     first = 0.0
     for k in range(raw.shape[0]):
         counts = raw[k] - pileup * share[k] ** 2 / (share**2).sum()
@@ -148,33 +152,14 @@ def calorimeter_lines(
         pulls = np.nan_to_num(found.spectra[0].pulls)
         first = float(found.spectra[0].centres_us[0])
         transforms.append(np.fft.rfft(pulls, 4 * pulls.size) / math.sqrt(pulls.size / 2.0))
+        residuals.append(pulls)
         size = pulls.size
     z = np.array(transforms)
     f = np.asarray(np.fft.rfftfreq(4 * size, _WIDTH), dtype=np.float64)
     azimuth = np.asarray(2.0 * math.pi * np.arange(24) / 24.0, dtype=np.float64)
     z = z * np.exp(-2j * math.pi * f * first)
     aligned = np.stack([_turned(z, azimuth, turns) for turns in range(3)])
-    lines = []
-    duration = size * _WIDTH
-    for name, (expected, turns) in _expected(analyser).items():
-        near = np.flatnonzero(np.abs(f - expected) <= _SEARCH)
-        if not near.size:
-            continue
-        best = int(near[np.argmax(aligned[turns, near])])
-        a = float(aligned[turns, best])
-        trials = max(1.0, 2.0 * _SEARCH * duration)
-        lines.append(
-            BeamLine(
-                name,
-                turns,
-                expected,
-                float(f[best]),
-                # Cramér-Rao of one wave of amplitude a in noise: σ_f = √3/(π T a).
-                math.sqrt(3.0) / (math.pi * duration * max(a, 1e-9)),
-                a,
-                float(-np.expm1(trials * np.log1p(-min(math.exp(-0.5 * a * a), 1.0 - 1e-15)))),
-            )
-        )
+    lines = [_line(name, np.array(residuals), first, azimuth, *where) for name, where in _expected(analyser).items()]
     return CalorimeterLines(f, aligned, np.asarray((np.abs(z) ** 2).mean(axis=0)), tuple(lines))
 
 
@@ -183,3 +168,32 @@ def _turned(z: NDArray[np.complex128], azimuth: Array, turns: int) -> Array:
     total = np.exp(1j * turns * azimuth) @ z
     result: Array = np.abs(total) / math.sqrt(azimuth.size)
     return result
+
+
+def _line(
+    name: str, pulls: Array, first_us: float, azimuth: Array, expected: float, turns: int, lifetime_us: float
+) -> BeamLine:
+    """Look for a line with a filter that falls as the line does, the pulls themselves falling with √N."""
+    t = first_us + _WIDTH * np.arange(pulls.shape[1])
+    rate = 1.0 / lifetime_us + 0.5 / 64.4
+    weight = np.exp(-(t - t[0]) * rate)
+    length = min(1.0 / rate, float(t[-1] - t[0]))
+    search = max(_SEARCH, 0.25 / length)
+    grid = expected + np.arange(-search, search + _STEP, _STEP)
+    total = (np.exp(1j * turns * azimuth) @ pulls) * weight
+    wave = np.exp(-2j * math.pi * grid[:, None] * t)
+    amplitude = np.abs(wave @ total) / math.sqrt(0.5 * azimuth.size * float(weight @ weight))
+    # The noise of Re and Im is 1 each: a² is χ² with two degrees of freedom.
+    best = int(np.argmax(amplitude))
+    a = float(amplitude[best])
+    trials = max(1.0, 2.0 * search * length)
+    chance = min(math.exp(-0.5 * a * a), 1.0 - 1e-15)
+    return BeamLine(
+        name,
+        turns,
+        expected,
+        float(grid[best]),
+        math.sqrt(3.0) / (math.pi * length * max(a, 1e-9)),
+        a,
+        float(-np.expm1(trials * np.log1p(-chance))),
+    )

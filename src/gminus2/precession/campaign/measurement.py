@@ -13,12 +13,13 @@ from numpy.typing import NDArray
 from gminus2.data.campaign import CampaignDataset
 from gminus2.precession.blinding import Blinding
 from gminus2.precession.campaign.analyses import Analysis, DatasetAnalyser, Measured
+from gminus2.precession.campaign.bootstrap import Bootstrap, bootstrap_methods
 from gminus2.precession.campaign.correlations import energy_scale, influence, statistical_covariance
 from gminus2.precession.campaign.systematics import Systematic, systematic_shifts
 from gminus2.precession.campaign.teams import DEFAULT_TEAMS
 from gminus2.units import omega_reference
 
-__all__ = ["DatasetOmegaA", "PairComparison", "measure_dataset"]
+__all__ = ["DatasetOmegaA", "PairComparison", "bootstrap", "measure_dataset"]
 
 Array = NDArray[np.float64]
 _F_REFERENCE_HZ: Final = omega_reference / (2.0 * math.pi) * 1e6
@@ -88,11 +89,12 @@ class DatasetOmegaA:
         result: Array = self.covariance_stat_ppb2 / np.outer(sigma, sigma)
         return result
 
-    def systematic_rows_ppb(self) -> dict[str, float]:
-        """Return the systematic uncertainty of the combined value by source [ppb]."""
+    def systematic_rows_ppb(self, *, jitter: bool = False) -> dict[str, float]:
+        """Return the systematic uncertainty of the combined value by source [ppb]; ``jitter``: the rows not added."""
         return {
             row.source: abs(sum(weight * row.shifts_ppb[name] for name, weight in self.combined_from.items()))
             for row in self.systematics
+            if row.jitter == jitter
         }
 
     def to_json(self) -> dict[str, Any]:
@@ -114,6 +116,7 @@ class DatasetOmegaA:
             "clock_blind": "times are in nominal ticks",
             "combined_from": self.combined_from,
             "systematics_ppb": self.systematic_rows_ppb(),
+            "jitter_ppb": self.systematic_rows_ppb(jitter=True),
             "analyses": {
                 name: {
                     "reconstruction": m.analysis.reconstruction,
@@ -167,6 +170,12 @@ def _blindings(
 
 def _hidden(blinding: Blinding | None) -> float:
     return 0.0 if blinding is None else blinding.hidden_offset_ppm()
+
+
+def bootstrap(found: DatasetOmegaA, replicas: int, *, phrase: str | None = None, seed: int = 1) -> Bootstrap:
+    """Return bootstrap replicas of the methods of a measured dataset, under the blinds it was measured with."""
+    blinds, _ = _blindings([m.analysis for m in found.measured], phrase, found.dataset)
+    return bootstrap_methods(found.analyser, list(zip(found.measured, blinds, strict=True)), replicas, seed=seed)
 
 
 def measure_dataset(

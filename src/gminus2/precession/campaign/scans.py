@@ -15,6 +15,7 @@ from gminus2.data.campaign import AXES
 from gminus2.errors import FitError
 from gminus2.precession.blinding import Blinding
 from gminus2.precession.campaign.analyses import Analysis, DatasetAnalyser, Measured, Variation
+from gminus2.precession.campaign.lines import CalorimeterLines, calorimeter_lines
 from gminus2.precession.correlated import fit_ratio
 from gminus2.precession.engine import fit
 from gminus2.precession.methods.spectra import usable_stop
@@ -86,9 +87,10 @@ class Scan:
 
 @dataclass(frozen=True)
 class DatasetScans:
-    """The scans of a dataset by name."""
+    """The scans of a dataset by name, and the lines of the beam in its calorimeters."""
 
     scans: dict[str, Scan]
+    lines: CalorimeterLines | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return all scans."""
@@ -342,4 +344,4 @@ def scan_dataset(
     )
     keep(_seeds(analyser, nominal, seeds, blinding))
     keep(_bins(analyser, nominal, model, blinding))
-    return DatasetScans(scans)
+    return DatasetScans(scans, calorimeter_lines(analyser, nominal, blinding))

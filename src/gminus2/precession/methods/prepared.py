@@ -206,15 +206,19 @@ def constructed_pileup(
 def _shadow_pairs(dataset: CampaignDataset, reconstruction: str) -> Array:
     """Return doublets less their singles, (energy, time), for all pairs and not only the first in the window.
 
-    A trigger takes the first hit of its window, so that pairs are short by half the expected number of hits in it.
+    A trigger takes the first cluster of its window. One before it would have merged with it if the window is not longer
+    than the separation; else pairs are short by what lies earlier, rate · (window - separation)²/(2 window) on average.
     """
     arrays = dataset.reconstruction(reconstruction)
-    length = 1e-3 * float(dataset.settings["reduction"].get("shadow_window_ns") or 0.0)
-    length = length or separation_us(dataset, reconstruction)
+    dead = separation_us(dataset, reconstruction)
+    length = 1e-3 * float(dataset.settings["reduction"].get("shadow_window_ns") or 0.0) or dead
+    short = 0.5 * max(0.0, length - dead) ** 2 / max(length, 1e-9)
+    if short == 0.0:
+        return np.asarray(arrays["pileup_net"].sum(axis=0, dtype=np.float64))
     net = np.zeros(arrays["pileup_net"].shape[1:])
     for k in range(arrays["counts"].shape[0]):
-        inside = arrays["counts"][k].sum(axis=0, dtype=np.float64) * (length / (_WIDTH * dataset.fills))
-        net += arrays["pileup_net"][k] * (1.0 + 0.5 * inside)
+        passed = arrays["counts"][k].sum(axis=0, dtype=np.float64) * (short / (_WIDTH * dataset.fills))
+        net += arrays["pileup_net"][k] * (1.0 + passed)
     return net
 
 

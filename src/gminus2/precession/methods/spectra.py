@@ -25,7 +25,7 @@ from gminus2.precession.ratio import RatioSeries, ratio_of_copies
 from gminus2.precession.settings import FitSettings
 from gminus2.units import omega_reference
 
-__all__ = ["Method", "MethodSpectrum", "method_spectrum", "usable_stop"]
+__all__ = ["Method", "MethodSpectrum", "method_spectrum", "smooth_ratio_variance", "usable_stop"]
 
 Array = NDArray[np.float64]
 Method = Literal["T", "A", "R", "Q"]
@@ -208,7 +208,7 @@ def _set_shares(dataset_settings: Any) -> tuple[tuple[float, float, float], floa
     return (up / total, down / total, 2.0 / total), half, float(s["lifetime_us"])
 
 
-def _smooth_ratio_variance(series: RatioSeries, total: Array) -> Array:
+def smooth_ratio_variance(series: RatioSeries, total: Array) -> Array:
     """Return (1 - r²)/(U + V), r a linear wiggle fit at ω_ref: an observed r near ±1 would get all the weight."""
     angle = omega_reference * series.centres_us
     good = np.isfinite(series.covariance) & (total > 0)
@@ -253,7 +253,7 @@ def _ratio(prepared: Prepared, threshold_mev: float, stop_us: float, factor: flo
         series.label,
         series.centres_us,
         series.values,
-        _smooth_ratio_variance(series, (u + v)[:n_stop]) * factor,
+        smooth_ratio_variance(series, (u + v)[:n_stop]) * factor,
         series.shift_us,
         series.lifetime_us,
         series.width_us,
