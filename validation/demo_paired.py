@@ -313,6 +313,14 @@ def pair(campaign: Campaign, index: int, factor: float, given: Given) -> dict[st
         "transients, off": math.hypot(found_off.row("B_k").sigma_ppb, found_off.row("B_q").sigma_ppb),
     }
 
+    # What another dataset would draw anew.
+    independent = math.hypot(
+        errors["integration"],
+        errors["field, off"],
+        *(c.to_json()["rows_ppb"].get("statistics", 0.0) for c in corrections.values()),
+        *(row.sigma_ppb for row in found.budget if not row.correlated),
+    )
+
     def ratio(f_a: float, total: float, p: FieldResult) -> float:
         return f_a * (1.0 + 1e-9 * total) / (p.f_p_hz * (1.0 + 1e-9 * (p.b_k_ppb + p.b_q_ppb)))
 
@@ -349,6 +357,7 @@ def pair(campaign: Campaign, index: int, factor: float, given: Given) -> dict[st
         "muons": given.muons,
         "rows": rows,
         "errors_ppb": errors,
+        "independent_ppb": independent,
         "bias_ppb": left(r_mu_on, r_mu_off),
         "error_ppb": math.hypot(*errors.values()),
     }
@@ -365,6 +374,20 @@ def show(found: dict[str, Any]) -> None:
         print(f"{name:20s} {on:10.1f} {off:10.1f} {on - off:10.1f} {error:8.1f}")
     verdict = "within" if abs(found["bias_ppb"]) <= found["error_ppb"] else "OUTSIDE"
     print(f"bias of R'_mu: {found['bias_ppb']:+.1f} ± {found['error_ppb']:.1f} ppb: {verdict} one standard error")
+
+
+def show_mean(found: list[dict[str, Any]]) -> None:
+    """Print the mean of the datasets: independent errors fall, common ones stay."""
+    n = len(found)
+    bias = sum(one["bias_ppb"] for one in found) / n
+    independent = math.hypot(*(one["independent_ppb"] for one in found)) / n
+    common = sum(math.sqrt(max(one["error_ppb"] ** 2 - one["independent_ppb"] ** 2, 0.0)) for one in found) / n
+    error = math.hypot(independent, common)
+    names = ", ".join(one["dataset"] for one in found)
+    print(
+        f"\nmean of {names}, effects x {found[0]['factor']:g}: bias of R'_mu {bias:+.1f} ± {independent:.1f} "
+        f"(independent) ± {common:.1f} (common) ppb, {bias / error:+.2f} standard errors of {error:.1f}"
+    )
 
 
 def main() -> None:
@@ -385,6 +408,7 @@ def main() -> None:
     campaign = changed_campaign(load_campaign("demo"), seed=asked.seed, fills=asked.fills)
     names = [d.name for d in campaign.datasets]
     for factor in (float(f) for f in asked.factors.split(",")):
+        done = []
         for name in asked.datasets.split(","):
             kept = folder / f"pair-{asked.seed}-{factor:g}-{name}.json"
             began = time.monotonic()
@@ -392,7 +416,10 @@ def main() -> None:
                 found = pair(campaign, names.index(name), factor, given)
                 kept.write_text(json.dumps(found, indent=1), encoding="utf-8")
                 print(f"{name} x {factor:g}: {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
-            show(json.loads(kept.read_text(encoding="utf-8")))
+            done.append(json.loads(kept.read_text(encoding="utf-8")))
+            show(done[-1])
+        if len(done) > 1:
+            show_mean(done)
 
 
 if __name__ == "__main__":
