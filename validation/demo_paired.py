@@ -1,7 +1,7 @@
 """All effects on and off, without counting noise: what is left of R'_μ when everything measured has been corrected.
 
     python validation/demo_paired.py [FOLDER] [--datasets a,b,…] [--factors 1,5] [--fills N] [--muons N] [--blocks N]
-                                     [--seed N] [--threads N]
+                                     [--seed N] [--threads N] [--decays N]
 
 Two worlds per dataset of the demo, from the same random numbers:
 
@@ -37,22 +37,25 @@ from typing import Any, Literal
 import numpy as np
 
 from gminus2.beam.campaign import BeamAnalysis, analyse_dataset
-from gminus2.config.campaign import BeamConfig, Campaign, changed_campaign, load_campaign
+from gminus2.config.campaign import Campaign, changed_campaign, load_campaign
 from gminus2.data.campaign import AXES, CampaignDataset
 from gminus2.data.nmr import FieldData
 from gminus2.execution import make_executor, map_ordered
 from gminus2.field.analysis import campaign_walk_rate, finish_dataset, prepare_dataset
 from gminus2.field.result import FieldResult
 from gminus2.field.trolley import extract_frequencies
+from gminus2.pipeline.beam_truth import beam_truth
 from gminus2.pipeline.simulated import simulate_campaign
 from gminus2.pipeline.stages.analysis import beam_options, muon_profile, with_profile
 from gminus2.precession.campaign import Analysis, DatasetAnalyser
+from gminus2.ring.ensemble import relative_loss
 from gminus2.simulation.dataset import DatasetSimulation
 from gminus2.simulation.dataset import prepare_dataset as prepare_muons
-from gminus2.simulation.expected import project_acceptance, true_rate
+from gminus2.simulation.expected import Acceptance, project_acceptance, true_rate
 from gminus2.simulation.expected_dataset import expected_dataset, expected_world
 from gminus2.simulation.expected_losses import survival
 from gminus2.simulation.joint import JointField, simulate_joint_field
+from gminus2.simulation.pool import ROW
 from gminus2.simulation.truth import Nature, a_mu_per_frequency_ratio
 from gminus2.units import omega_reference
 
@@ -77,7 +80,7 @@ OFF = (
 #: Rows of the field that are the same in both worlds: the plunging probe is off by one factor in either.
 COMMON = ("absolute_calibration",)
 #: Groups by momentum, and each of them by vertical amplitude, with their own losses.
-_GROUPS = 3, 6
+GROUPS = 3, 6
 METHODS: tuple[Literal["A", "T"], ...] = ("A", "T")
 #: Scale of the noise-free datasets: Run-1a.
 FILLS = 1_500_000
@@ -188,6 +191,18 @@ def analyse_field(campaign: Campaign, data: FieldData, profile: dict[str, float]
     return finish_dataset(section, prepared, rate=rate, rate_relative_sigma=relative)[0]
 
 
+@dataclass(frozen=True)
+class Given:
+    """The command line."""
+
+    folder: Path
+    fills: int
+    muons: int
+    blocks: int
+    threads: int
+    decays: float
+
+
 # ω_a without counting noise -------------------------------------------------------------------------------------------
 
 
@@ -198,76 +213,90 @@ def in_field(campaign: Campaign, index: int, field: JointField) -> Campaign:
     return campaign.model_copy(update={"datasets": tuple(datasets), "only": (datasets[index].name,)})
 
 
-def lasting(config: BeamConfig, delta: np.ndarray, t: np.ndarray) -> np.ndarray:
-    """Return the fraction of muons of momenta ``delta`` that losses leave until t, as a density."""
-    rate = config.loss_rate_per_us * np.maximum(0.0, 1.0 + 1e3 * config.loss_momentum_slope * delta)
-    reach = config.loss_decay_us * (1.0 - np.exp(-t / config.loss_decay_us))
-    return np.asarray(np.exp(-rate[:, None] * reach).mean(axis=0))
+def lasting(simulation: DatasetSimulation, rows: np.ndarray, t: np.ndarray) -> np.ndarray:
+    """Return the fraction of muons like ``rows`` that losses leave until t, as a density."""
+    beam = simulation.config.beam
+    height = 0.5 * rows[:, ROW["root_2jy"]] ** 2
+    relative = relative_loss(
+        rows[:, ROW["delta"]], height, beam.loss_momentum_slope, beam.loss_vertical_power, simulation.muons.mean_power
+    )
+    reach = beam.loss_rate_per_us * beam.loss_decay_us * (1.0 - np.exp(-t / beam.loss_decay_us))
+    return np.asarray(np.exp(-relative[:, None] * reach).mean(axis=0))
 
 
-def noise_free(simulation: DatasetSimulation, block: int, muons: int) -> CampaignDataset:
+def acceptance_of(simulation: DatasetSimulation, decays: float, threads: int, folder: Path) -> Acceptance:
+    """Return the acceptance for all worlds, of so many decays that its noise does not count.
+
+    C_pa comes from how the phase answers to the height of a decay: 4e7 decays know that to 20 % only.
+    """
+    kept = folder / f"acceptance-{simulation.campaign.seed}-{decays:.0e}.npy"
+    if not kept.exists():
+        parts = 8
+        pool = simulation.pool
+
+        def one(part: int) -> np.ndarray:
+            return project_acceptance(pool, decays=round(decays / parts), seed=part).coefficients
+
+        with make_executor("threads", threads) as executor:
+            found = list(map_ordered(executor, one, range(parts), title="acceptance", quiet=True))
+        np.save(kept, np.mean(found, axis=0))
+    return Acceptance(np.load(kept), round(decays))
+
+
+def noise_free(simulation: DatasetSimulation, acceptance: Acceptance, block: int, muons: int) -> CampaignDataset:
     """Return the expected dataset of a block of the pool, with pileup, gain and losses as the effects say.
 
-    A muon that is lost is a step in the rate of a block; so losses multiply groups of equal momentum instead.
+    A muon that is lost is a step in the rate of a block; so losses multiply groups of like momentum and amplitude.
     """
-    campaign = simulation.campaign
-    acceptance = project_acceptance(simulation.pool, decays=campaign.expected_decays, seed=campaign.seed)
     t = AXES["time_width_us"] * (np.arange(int(AXES["n_time"]), dtype=np.float64) + 0.5)
     rows = simulation.pool.rows[block * muons : (block + 1) * muons]
-    lost = campaign.effects.lost_muons > 0.0
+    lost = simulation.campaign.effects.lost_muons > 0.0
     total = np.zeros(())
-    for group in np.array_split(rows[np.argsort(rows[:, 2])], _GROUPS):
-        rate = true_rate(
-            replace(simulation.pool, rows=group),
-            acceptance,
-            muons=len(group),
-            decays=simulation.config.muons_per_fill * len(group) / muons,
-            clock_offset=0.0,
-            losses=False,
-            start_us=0.5,
-        )
-        if lost:
-            # The dataset takes the pool's mean survival, which has no momentum, into account: it is taken out here.
-            rate *= lasting(simulation.config.beam, group[:, 2], t) / survival(simulation, t)
-        total = total + rate
+    for part in np.array_split(rows[np.argsort(rows[:, ROW["delta"]])], GROUPS[0]):
+        for group in np.array_split(part[np.argsort(part[:, ROW["root_2jy"]])], GROUPS[1]):
+            rate = true_rate(
+                replace(simulation.pool, rows=group),
+                acceptance,
+                muons=len(group),
+                decays=simulation.config.muons_per_fill * len(group) / muons,
+                clock_offset=0.0,
+                losses=False,
+                start_us=0.5,
+            )
+            if lost:
+                rate *= lasting(simulation, group, t)
+            total = total + rate
+    if lost:
+        # The dataset multiplies by the pool's mean survival, which is in the groups already.
+        total = total / survival(simulation, t)
     return expected_dataset(simulation, expected_world(simulation, total), fills=FILLS)
 
 
 def blocks_ppm(
-    simulation: DatasetSimulation, seen: DatasetAnalyser | None, blocks: int, muons: int, threads: int
+    simulation: DatasetSimulation, seen: DatasetAnalyser | None, acceptance: Acceptance, given: Given
 ) -> np.ndarray:
     """Return R [ppm] by (block, method), the mean shift of a block's muons replaced by that of the pool.
 
     ``seen`` is what the trackers of the world with effects recorded: the beam's oscillations come from there.
     """
-    whole = 1e-6 * simulation.pool.rows[:, 14].mean()
+    muons = given.muons
+    whole = 1e-6 * simulation.pool.rows[:, ROW["shift_ppt"]].mean()
 
     def one(block: int) -> list[float]:
-        analyser = DatasetAnalyser(noise_free(simulation, block, muons))
+        analyser = DatasetAnalyser(noise_free(simulation, acceptance, block, muons))
         if seen is not None:
             analyser.__dict__["oscillations"] = seen.oscillations
-        own = 1e-6 * simulation.pool.rows[block * muons : (block + 1) * muons, 14].mean()
+        own = 1e-6 * simulation.pool.rows[block * muons : (block + 1) * muons, ROW["shift_ppt"]].mean()
         analyses = [Analysis(m, "global", m, start_us=WINDOW[0], stop_us=WINDOW[1]) for m in METHODS]
         if seen is None:
             analyses = [replace(a, pileup="none", gain=False, lost_muons=False) for a in analyses]
         return [analyser.measure(analysis).r_ppm - own + whole for analysis in analyses]
 
-    with make_executor("threads", threads) as executor:
-        return np.array(list(map_ordered(executor, one, range(blocks), title="expected", quiet=True)))
+    with make_executor("threads", given.threads) as executor:
+        return np.array(list(map_ordered(executor, one, range(given.blocks), title="expected", quiet=True)))
 
 
 # The comparison -------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Given:
-    """The command line."""
-
-    folder: Path
-    fills: int
-    muons: int
-    blocks: int
-    threads: int
 
 
 def detectors(campaign: Campaign, index: int, given: Given, label: str) -> tuple[DatasetAnalyser, BeamAnalysis]:
@@ -293,8 +322,10 @@ def pair(campaign: Campaign, index: int, factor: float, given: Given) -> dict[st
     found, found_off = analyse_field(on, data, muon_profile(beam)), analyse_field(off, data_off, None)
     del data, data_off
     muons, muons_off = (prepare_muons(c, index, NATURE) for c in (on, off))
-    r_on = blocks_ppm(muons, analyser, given.blocks, given.muons, given.threads)
-    r_off = blocks_ppm(muons_off, None, given.blocks, given.muons, given.threads)
+    # One acceptance for all worlds: that of the first dataset asked for.
+    acceptance = acceptance_of(muons, given.decays, given.threads, given.folder)
+    r_on = blocks_ppm(muons, analyser, acceptance, given)
+    r_off = blocks_ppm(muons_off, None, acceptance, given)
 
     # The frequency of an ideal muon in the field that the muons weigh.
     true_on = 1e6 * muons.f_a_mhz * (1.0 + 1e-9 * muons.pool.truth["field_ppb"])
@@ -332,6 +363,8 @@ def pair(campaign: Campaign, index: int, factor: float, given: Given) -> dict[st
     r_mu_on, r_mu_off = ratio(f_on, total, found), ratio(f_off, 0.0, found_off)
     field_error = math.hypot(*(v for k, v in errors.items() if k not in (*CORRECTIONS, "integration", "B_k", "B_q")))
     c_error = math.hypot(*(c.uncertainty_ppb for c in corrections.values()))
+    own = beam_truth(on.datasets[index].beam, on.effects, seed=on.seed, dataset=index).corrections_ppb
+    true_total = sum(own.values())
     rows = [
         ["omega_a^m (T) - true", left(t_on, true_on), left(t_off, true_off), errors["integration"]],
         ["omega_a^m (A) - true", left(f_on, true_on), left(f_off, true_off), errors["integration"]],
@@ -342,6 +375,13 @@ def pair(campaign: Campaign, index: int, factor: float, given: Given) -> dict[st
             left(f_on * (1.0 + 1e-9 * total), true_on),
             left(f_off, true_off),
             math.hypot(c_error, errors["integration"]),
+        ],
+        ["sum C of the truth", true_total, 0.0, 0.0],
+        [
+            "omega_a - true",
+            left(f_on * (1.0 + 1e-9 * true_total), true_on),
+            left(f_off, true_off),
+            errors["integration"],
         ],
         ["f'_p - true", left(found.f_p_hz, p_on), left(found_off.f_p_hz, field_off.f_p_hz), field_error],
         ["B_k - true", found.b_k_ppb - field.b_k_ppb, found_off.b_k_ppb - field_off.b_k_ppb, errors["B_k"]],
@@ -399,12 +439,13 @@ def main() -> None:
     parser.add_argument("--fills", type=int, default=6144)
     parser.add_argument("--muons", type=int, default=600, help="muons of a block")
     parser.add_argument("--blocks", type=int, default=4)
+    parser.add_argument("--decays", type=float, default=4e8, help="decays of the acceptance")
     parser.add_argument("--seed", type=int, default=2001)
     parser.add_argument("--threads", type=int, default=2)
     asked = parser.parse_args()
     folder: Path = asked.folder or Path(tempfile.mkdtemp(prefix="paired-"))
     folder.mkdir(parents=True, exist_ok=True)
-    given = Given(folder, asked.fills, asked.muons, asked.blocks, asked.threads)
+    given = Given(folder, asked.fills, asked.muons, asked.blocks, asked.threads, asked.decays)
     campaign = changed_campaign(load_campaign("demo"), seed=asked.seed, fills=asked.fills)
     names = [d.name for d in campaign.datasets]
     for factor in (float(f) for f in asked.factors.split(",")):
