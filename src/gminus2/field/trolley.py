@@ -289,7 +289,8 @@ def _cut_wild(
 ) -> tuple[MultipoleFit, NDArray[np.bool_], NDArray[np.bool_]]:
     """Cut wild readings: the probe whose removal lowers the misfit most, up to three per azimuth.
 
-    Returns the last fit, the mask of readings, and which azimuths are clean in the end.
+    Returns the last fit, the mask of readings, and which azimuths are clean in the end: an azimuth stays out if it is
+    wild after that, or if the probes that would be left do not determine the moments.
     """
     position = trolley_positions_mm()
     design = basis(position[:, 0], position[:, 1], MOMENTS)
@@ -299,15 +300,19 @@ def _cut_wild(
     scale = 1.4826 * np.nanmedian(np.abs(fit.residual_hz - pattern), axis=0)
     limit = 6 * scale + 1.0
     good = good.copy()
+    stuck = np.zeros(len(good), dtype=bool)
     for _ in range(4):
         excess = np.nan_to_num(np.abs(fit.residual_hz - pattern)) / limit
         wild = (excess > 1.0).any(axis=1)
-        rows = np.flatnonzero(wild & (good.sum(axis=1) > 13))
+        rows = np.flatnonzero(wild & ~stuck & (good.sum(axis=1) > 13))
         if not rows.size:
             break
-        good[rows, (excess[rows] * limit / leverage).argmax(axis=1)] = False
+        for row, probe in zip(rows, (excess[rows] * limit / leverage).argmax(axis=1), strict=True):
+            good[row, probe] = False
+            if np.linalg.matrix_rank(design[good[row]]) < len(MOMENTS):
+                good[row, probe], stuck[row] = True, True
         fit = fit_multipoles(f, good)
-    return fit, good, np.asarray(~wild)
+    return fit, good, np.asarray(~(wild | stuck))
 
 
 def _check_order(
