@@ -311,10 +311,8 @@ def detectors(campaign: Campaign, index: int, given: Given, label: str) -> tuple
 
 def pair(campaign: Campaign, index: int, factor: float, given: Given) -> dict[str, Any]:
     """Return the comparison of one dataset; all in ppb."""
-    fills = max(16, round(campaign.datasets[index].fills / factor))
-    on = amplified(campaign, factor)
-    on = on.model_copy(update={"datasets": tuple(d.model_copy(update={"fills": fills}) for d in on.datasets)})
-    off = without_effects(campaign)
+    fills = campaign.datasets[index].fills
+    on, off = amplified(campaign, factor), without_effects(campaign)
     data, field = record_field(on, index, given.threads)
     data_off, field_off = record_field(off, index, given.threads)
     on, off = in_field(on, index, field), in_field(off, index, field_off)
