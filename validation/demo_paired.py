@@ -48,7 +48,7 @@ from gminus2.pipeline.beam_truth import beam_truth
 from gminus2.pipeline.simulated import simulate_campaign
 from gminus2.pipeline.stages.analysis import beam_options, muon_profile, with_profile
 from gminus2.precession.campaign import Analysis, DatasetAnalyser
-from gminus2.ring.ensemble import relative_loss
+from gminus2.ring.closed_form import relative_loss
 from gminus2.simulation.dataset import DatasetSimulation
 from gminus2.simulation.dataset import prepare_dataset as prepare_muons
 from gminus2.simulation.expected import Acceptance, project_acceptance, true_rate

@@ -15,6 +15,7 @@ from gminus2.errors import PhysicsError
 from gminus2.random import stream
 from gminus2.ring.calibration import calibrate, check_against_tracking, stored_beam
 from gminus2.ring.cbo import cbo_curve, fit_decay, fit_drift
+from gminus2.ring.closed_form import closed_form_beam
 from gminus2.ring.commands import scan_injection
 from gminus2.ring.ensemble import StoredBeam
 from gminus2.ring.esq import ElectricField
@@ -195,9 +196,7 @@ def test_muons_at_the_edge_are_lost_and_give_triple_coincidences() -> None:
 
 
 def test_loss_rate_counts_each_lost_muon_once_and_sees_the_momentum_dependence() -> None:
-    beam = StoredBeam.from_optics(
-        stream(5, "l"), 60_000, loss_rate_per_us=1e-4, loss_decay_us=80.0, loss_momentum_slope=-0.5
-    )
+    beam = closed_form_beam(stream(5, "l"), 60_000, loss_rate_per_us=1e-4, loss_decay_us=80.0, loss_momentum_slope=-0.5)
     rate = loss_rate(beam, np.linspace(0.0, 160.0, 9))
     assert rate.rate_per_us[0] == pytest.approx(6.2e-5 * math.exp(-10.0 / 80.0), rel=0.12)
     assert rate.rate_per_us[-1] < rate.rate_per_us[0]

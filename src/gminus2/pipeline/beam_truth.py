@@ -18,7 +18,8 @@ from gminus2.beam.fit_response import PseudoExperiment
 from gminus2.beam.phase_maps import load_maps
 from gminus2.config.campaign import BeamConfig, Effects
 from gminus2.constants import MUON_LIFETIME_US
-from gminus2.ring.ensemble import StoredBeam, relative_loss
+from gminus2.ring.closed_form import relative_loss
+from gminus2.ring.ensemble import StoredBeam
 from gminus2.simulation.beams import stored_beam
 from gminus2.units import omega_reference
 

@@ -19,11 +19,12 @@ from gminus2.execution import make_executor, map_ordered
 from gminus2.physics.optics import LinearOptics
 from gminus2.random import stream
 from gminus2.ring.analysis import windowed_slope
-from gminus2.ring.ensemble import MuonPolynomial, StoredBeam, monomials
+from gminus2.ring.ensemble import StoredBeam
 from gminus2.ring.esq import VoltageHistory
 from gminus2.ring.injection import InjectionResult
 from gminus2.ring.lattice import FUNCTIONS, Lattice
 from gminus2.ring.measure import closed_orbit
+from gminus2.ring.polynomial import MuonPolynomial, monomials
 from gminus2.ring.program import Observer
 from gminus2.ring.tracking import Muons, Ring, track, track_chunk
 

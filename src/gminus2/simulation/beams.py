@@ -18,6 +18,7 @@ from gminus2.config.campaign import BeamConfig, Effects
 from gminus2.constants import RING_RADIUS_MM
 from gminus2.physics.optics import COVERED_FRACTION, FocusingSection, linear_optics
 from gminus2.random import stream
+from gminus2.ring.closed_form import closed_form_beam
 from gminus2.ring.ensemble import StoredBeam
 from gminus2.ring.lattice import Lattice
 
@@ -98,7 +99,7 @@ def stored_beam(
     if config.ensemble:
         beam = StoredBeam.read((folder or Path()) / config.ensemble)
     else:
-        beam = StoredBeam.from_optics(
+        beam = closed_form_beam(
             stream(seed, "stored-beam", dataset),
             count,
             field_index=config.field_index,

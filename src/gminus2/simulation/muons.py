@@ -22,7 +22,8 @@ from gminus2.errors import PhysicsError
 from gminus2.physics.numerics import gaussian_pair, philox, uniform
 from gminus2.physics.optics import electric_field_correction, pitch_shift
 from gminus2.random import key_words
-from gminus2.ring.ensemble import StoredBeam, closed_form_loss_times, relative_loss
+from gminus2.ring.closed_form import closed_form_loss_times, relative_loss
+from gminus2.ring.ensemble import StoredBeam
 from gminus2.simulation.pool import ROW, FieldMultipoles, LatticeFactors, MuonPool, factorise_lattice
 
 __all__ = ["POOL_SUMS", "MuonSource", "pool_truth"]
