@@ -11,7 +11,7 @@ import pytest
 
 from gminus2.beam.electric_field import electric_field_ppb, ring_optics
 from gminus2.beam.fast_rotation import FastRotationOptions, FastRotationResult, analyse_fast_rotation
-from gminus2.beam.momentum_time import time_covariance
+from gminus2.beam.joint_density import time_covariance
 from gminus2.beam.rotation_toy import RotationToy, gaussian_toy, make_toy
 from gminus2.data import TimeHistogram
 from gminus2.errors import DataError, FitError, PhysicsError

@@ -16,8 +16,8 @@ from gminus2.beam.differential_decay import PhaseCorrelations, differential_deca
 from gminus2.beam.electric_field import RingOptics, momentum_offset
 from gminus2.beam.fast_rotation import FastRotationOptions, FastRotationResult, analyse_fast_rotation
 from gminus2.beam.fit_response import PseudoExperiment
+from gminus2.beam.joint_density import moment, time_covariance
 from gminus2.beam.lost_muons import LossFunction, LossRate, loss_rate, lost_muon_correction
-from gminus2.beam.momentum_time import moment, time_covariance
 from gminus2.beam.phase_acceptance import (
     BeamMoments,
     PhaseDrift,

@@ -18,7 +18,8 @@ from gminus2.beam.electric_field import (
     momentum_offset,
     ring_optics,
 )
-from gminus2.beam.momentum_time import JointDensity, moment, reconstruct
+from gminus2.beam.joint_density import JointDensity, moment
+from gminus2.beam.momentum_time import reconstruct
 from gminus2.beam.rotation_signal import HarmonicData, RotationSignal, demodulate, detector_phases, normalise
 from gminus2.constants import BETA_MAGIC, F_CYCLOTRON_MHZ, RING_RADIUS_MM
 from gminus2.data import TimeHistogram
