@@ -25,7 +25,7 @@ from gminus2.data.hits import TIME_UNIT_US, Y_OFFSET_MM, Y_UNIT_MM, unpack_hits
 from gminus2.detectors.acceptance import acceptance_map
 from gminus2.detectors.arcs import CALORIMETER_AZIMUTH_DEG, FACE_HALF_HEIGHT_MM
 from gminus2.simulation.dataset import DatasetSimulation, prepare_dataset
-from gminus2.simulation.fills import muon_state
+from gminus2.simulation.pool import muon_state
 from gminus2.simulation.truth import draw_nature
 
 Array = np.ndarray

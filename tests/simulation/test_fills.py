@@ -16,9 +16,9 @@ from gminus2.data.hits import HitBlock, unpack_hits
 from gminus2.ring.ensemble import StoredBeam
 from gminus2.simulation.beams import lattice_of, stored_beam
 from gminus2.simulation.dataset import DatasetSimulation
-from gminus2.simulation.fills import TRUTH_SUMS, muon_state
+from gminus2.simulation.fills import TRUTH_SUMS
 from gminus2.simulation.muons import MuonSource
-from gminus2.simulation.pool import ROW, FieldMultipoles, factorise_lattice
+from gminus2.simulation.pool import ROW, FieldMultipoles, factorise_lattice, muon_state
 
 Prepare = Callable[..., DatasetSimulation]
 

@@ -29,8 +29,7 @@ from gminus2.detectors.arcs import CALORIMETER_AZIMUTH_DEG, first_face
 from gminus2.physics.decay import ELECTRON_MASS_MEV, W_MEV, michel_quantile_table
 from gminus2.physics.numerics import philox, sincos_turns, uniform
 from gminus2.random import key_words
-from gminus2.simulation.fills import muon_state
-from gminus2.simulation.pool import MuonPool
+from gminus2.simulation.pool import MuonPool, muon_state
 from gminus2.units import omega_reference
 
 __all__ = ["Acceptance", "ExpectedRate", "expected_rate", "project_acceptance", "true_rate"]

@@ -37,9 +37,10 @@ from gminus2.detectors.arcs import (
 )
 from gminus2.detectors.tracker import TRACKER_STATIONS, crosses_modules
 from gminus2.physics.decay import positron
-from gminus2.physics.numerics import gaussian_pair, log_uniform, philox, sincos_turns, uniform
+from gminus2.physics.numerics import gaussian_pair, log_uniform, philox, uniform
+from gminus2.simulation.pool import muon_state
 
-__all__ = ["TRUTH_SUMS", "FillSettings", "muon_state", "simulate_fills"]
+__all__ = ["TRUTH_SUMS", "FillSettings", "simulate_fills"]
 
 Array = NDArray[np.float64]
 
@@ -97,40 +98,6 @@ class FillSettings(NamedTuple):
     bunch_offset_us: Array
     bunch_scale: Array
     quantiles: Array
-
-
-@njit(cache=True)
-def muon_state(row, functions, coefficients, step_us, t, elapsed, lat):  # type: ignore[no-untyped-def]
-    """Return (azimuth [turns], x, y [mm], x', y' [rad], sin ψ, cos ψ) of a pool row at time t.
-
-    ``elapsed`` is the time since its injection; x outward, y down; ``lat`` is scratch (12,).
-    """
-    rank = functions.shape[0]
-    cells = functions.shape[1] - 1
-    turns = row[1] * elapsed
-    fraction = turns - math.floor(turns)
-    position = fraction * cells
-    i = int(position)
-    w = position - i
-    clock = t / step_us
-    j = min(int(clock), coefficients.shape[0] - 2)
-    wt = clock - j
-    for c in range(12):
-        lat[c] = functions[0, i, c] + w * (functions[0, i + 1, c] - functions[0, i, c])
-    for r in range(1, rank):
-        a = coefficients[j, r] + wt * (coefficients[j + 1, r] - coefficients[j, r])
-        for c in range(12):
-            lat[c] += a * (functions[r, i, c] + w * (functions[r, i + 1, c] - functions[r, i, c]))
-    shift_x = coefficients[j, rank] + wt * (coefficients[j + 1, rank] - coefficients[j, rank])
-    shift_y = coefficients[j, rank + 1] + wt * (coefficients[j + 1, rank + 1] - coefficients[j, rank + 1])
-    sx, cx = sincos_turns(row[4] * elapsed + row[5] + shift_x + lat[2])
-    sy, cy = sincos_turns(row[7] * elapsed + row[8] + shift_y + lat[5])
-    x = lat[8] + lat[6] * row[2] + row[3] * lat[0] * cx
-    y = lat[10] + row[6] * lat[3] * cy
-    slope_x = lat[9] + lat[7] * row[2] - row[3] / lat[0] * (sx + lat[1] * cx)
-    slope_y = lat[11] - row[6] / lat[3] * (sy + lat[4] * cy)
-    sin_psi, cos_psi = sincos_turns(row[10] * elapsed + row[9])
-    return fraction, x, y, slope_x, slope_y, sin_psi, cos_psi
 
 
 @njit(cache=True, nogil=True)
