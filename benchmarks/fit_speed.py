@@ -23,9 +23,9 @@ from numba import njit
 from gminus2.data import TimeHistogram
 from gminus2.execution import make_executor
 from gminus2.precession import FitSettings, Model, expected_histogram, run_toys
-from gminus2.precession.binding import Binding, bind
-from gminus2.precession.engine import TOLERANCE
-from gminus2.precession.scoring import evaluate, minimise
+from gminus2.precession.fitting.binding import Binding, bind
+from gminus2.precession.fitting.engine import TOLERANCE
+from gminus2.precession.fitting.scoring import evaluate, minimise
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "validation"))
 from fit_pulls import BINS, START_US, WIDTH_US, losses, models

@@ -22,8 +22,8 @@ from scipy.optimize import curve_fit
 from gminus2.data.campaign import CampaignDataset
 from gminus2.precession.campaign import DEFAULT_TEAMS, Variation, measure_dataset, scan_dataset
 from gminus2.precession.campaign.measurement import bootstrap
-from gminus2.precession.engine import fit
-from gminus2.precession.settings import FitSettings
+from gminus2.precession.fitting.engine import fit
+from gminus2.precession.fitting.settings import FitSettings
 from gminus2.report.omega_a_figures import omega_a_figures
 from gminus2.units import omega_reference
 

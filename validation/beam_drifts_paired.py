@@ -23,8 +23,8 @@ from gminus2.data import TimeHistogram
 from gminus2.data.campaign import AXES
 from gminus2.execution import make_executor, map_ordered
 from gminus2.pipeline.beam_truth import beam_truth
-from gminus2.precession.engine import fit
-from gminus2.precession.settings import FitSettings
+from gminus2.precession.fitting.engine import fit
+from gminus2.precession.fitting.settings import FitSettings
 from gminus2.ring.closed_form import relative_loss
 from gminus2.simulation.dataset import prepare_dataset
 from gminus2.simulation.expected import Acceptance, expected_rate, project_acceptance

@@ -22,7 +22,7 @@ from gminus2.config.campaign import changed_campaign, load_campaign
 from gminus2.data.campaign import CampaignDataset
 from gminus2.pipeline.simulated import simulate_campaign
 from gminus2.precession.campaign import Analysis, DatasetAnalyser, calorimeter_lines
-from gminus2.precession.residuals import residual_spectrum
+from gminus2.precession.fitting.residuals import residual_spectrum
 from gminus2.random import stream
 from gminus2.simulation.dataset import prepare_dataset
 

@@ -19,7 +19,7 @@ import numpy as np
 from gminus2.data.campaign import CampaignDataset
 from gminus2.precession.campaign import DatasetOmegaA, DatasetScans, calorimeter_lines, measure_dataset
 from gminus2.precession.campaign.measurement import bootstrap
-from gminus2.precession.residuals import residual_spectrum
+from gminus2.precession.fitting.residuals import residual_spectrum
 from gminus2.report.omega_a_figures import omega_a_figures
 from gminus2.simulation.truth import read_truth
 

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from gminus2.data import TimeHistogram
 from gminus2.precession import FitSettings, Model
-from gminus2.precession.binding import bind
-from gminus2.precession.scoring import expectation
+from gminus2.precession.fitting.binding import bind
+from gminus2.precession.fitting.scoring import expectation
 
 #: Size of ∂μ/∂p relative to μ for parameters in small units, to set absolute tolerances.
 OMEGA_UNITS = {"R": 1e-4, "N0": 1e-3, "tau": 1e-1, "f_cbo": 10.0, "f_vw": 10.0, "f_y": 10.0, "f": 10.0}

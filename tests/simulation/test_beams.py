@@ -8,7 +8,7 @@ from scipy.optimize import curve_fit
 
 from gminus2.config.campaign import BeamConfig, load_campaign
 from gminus2.constants import RING_RADIUS_MM
-from gminus2.precession.drifts import drift_table
+from gminus2.precession.models.drifts import drift_table
 from gminus2.simulation.beams import lattice_of
 
 

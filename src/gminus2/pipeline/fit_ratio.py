@@ -21,7 +21,7 @@ from gminus2.precession import (
     fit_ratio,
     ratio_of_shifts,
 )
-from gminus2.precession.config import PrecessionTerm
+from gminus2.precession.models.config import PrecessionTerm
 from gminus2.units import omega_reference
 
 __all__ = ["fit_shifted_ratio"]

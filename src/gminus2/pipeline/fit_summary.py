@@ -9,8 +9,8 @@ import numpy as np
 
 from gminus2.pipeline.fit_file import FitFile
 from gminus2.precession import FitResult, FittedSpectrum, NamedLine, ResidualSpectrum, WindowScan, result_spectra
-from gminus2.precession.config import PrecessionTerm
-from gminus2.precession.result import P_VALUE_ALARM
+from gminus2.precession.fitting.result import P_VALUE_ALARM
+from gminus2.precession.models.config import PrecessionTerm
 from gminus2.units import omega_reference, ppm
 
 __all__ = ["MUON_GAMMA", "DetectorQuality", "alarms", "derived", "quality", "residuals", "scan_json"]

@@ -4,18 +4,15 @@
     >>> result = fit(histogram, "cbo", FitSettings(window_us=(30, 650)))  # doctest: +SKIP
     >>> result["R"].value, result["R"].error                       # doctest: +SKIP
 
+``models`` holds what is fitted, ``fitting`` how; ``corrections``, ``methods`` and ``campaign`` make it a measurement.
 Formulas, conventions and sources: ``docs/physics/precession.md``.
 """
 
 from gminus2.precession.blinding import Blinding
-from gminus2.precession.config import ModelConfig
-from gminus2.precession.correlated import fit_correlated, fit_ratio
-from gminus2.precession.drifts import DRIFT_TABLES
-from gminus2.precession.engine import fit
-from gminus2.precession.losses import LostMuonSpectrum
-from gminus2.precession.model import PRESETS, Model, load_model, preset
-from gminus2.precession.ratio import RatioSeries, ratio_of_copies, ratio_of_shifts
-from gminus2.precession.residuals import (
+from gminus2.precession.fitting.correlated import fit_correlated, fit_ratio
+from gminus2.precession.fitting.engine import fit
+from gminus2.precession.fitting.ratio import RatioSeries, ratio_of_copies, ratio_of_shifts
+from gminus2.precession.fitting.residuals import (
     NamedLine,
     PullSummary,
     ResidualSpectrum,
@@ -23,10 +20,14 @@ from gminus2.precession.residuals import (
     residual_spectrum,
     result_spectra,
 )
-from gminus2.precession.result import FitResult, FittedParameter, FittedSpectrum, read_fit
-from gminus2.precession.scans import WindowScan, scan_window
-from gminus2.precession.settings import FitSettings
-from gminus2.precession.toys import ToyStudy, expected_histogram, run_toys
+from gminus2.precession.fitting.result import FitResult, FittedParameter, FittedSpectrum, read_fit
+from gminus2.precession.fitting.scans import WindowScan, scan_window
+from gminus2.precession.fitting.settings import FitSettings
+from gminus2.precession.fitting.toys import ToyStudy, expected_histogram, run_toys
+from gminus2.precession.models.config import ModelConfig
+from gminus2.precession.models.drifts import DRIFT_TABLES
+from gminus2.precession.models.losses import LostMuonSpectrum
+from gminus2.precession.models.model import PRESETS, Model, load_model, preset
 
 __all__ = [
     "DRIFT_TABLES",

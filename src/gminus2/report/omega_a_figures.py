@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gminus2.data.campaign import AXES
-from gminus2.precession.engine import fit
-from gminus2.precession.residuals import residual_spectrum
-from gminus2.precession.settings import FitSettings
+from gminus2.precession.fitting.engine import fit
+from gminus2.precession.fitting.residuals import residual_spectrum
+from gminus2.precession.fitting.settings import FitSettings
 from gminus2.report.plotting import COLOURS, new_figure, save_figure
 
 if TYPE_CHECKING:

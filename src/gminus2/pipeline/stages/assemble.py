@@ -16,7 +16,7 @@ from gminus2.pipeline.stages.analysis import FIELD, beam_file, omega_a_file, wri
 from gminus2.pipeline.stages.combine import COMBINATION
 from gminus2.pipeline.stages.hardware import Keyring
 from gminus2.pipeline.steps import Step, StepContext
-from gminus2.precession.result import P_VALUE_ALARM
+from gminus2.precession.fitting.result import P_VALUE_ALARM
 
 __all__ = ["assemble_step", "measured_from_json"]
 

@@ -17,7 +17,7 @@ from gminus2.pipeline.fit_job import good_bins
 from gminus2.pipeline.pseudo import TRUTH, pseudo_histogram
 from gminus2.pipeline.steps import Step, StepContext
 from gminus2.precession import FitResult, FitSettings, fit, preset
-from gminus2.precession.result import P_VALUE_ALARM
+from gminus2.precession.fitting.result import P_VALUE_ALARM
 from gminus2.units import omega_reference
 
 __all__ = ["FIT", "FIT_ARRAYS", "histogram_step", "omega_a_step"]

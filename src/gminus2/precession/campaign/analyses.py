@@ -12,20 +12,13 @@ from numpy.typing import NDArray
 
 from gminus2.data.campaign import AXES, CampaignDataset
 from gminus2.precession.blinding import Blinding
-from gminus2.precession.config import (
-    CboTerm,
-    DecayTerm,
-    DriftConfig,
-    ModelConfig,
-    PrecessionTerm,
-    TermConfig,
-    VerticalWaistTerm,
-)
 from gminus2.precession.corrections.gain import GainModel, measure_gain
 from gminus2.precession.corrections.lost_muons import lost_muon_spectrum
 from gminus2.precession.corrections.pileup import PileupScale
-from gminus2.precession.correlated import fit_ratio
-from gminus2.precession.engine import fit
+from gminus2.precession.fitting.correlated import fit_ratio
+from gminus2.precession.fitting.engine import fit
+from gminus2.precession.fitting.result import FitResult
+from gminus2.precession.fitting.settings import BinRule, FitSettings
 from gminus2.precession.methods.asymmetry import EnergyAsymmetry, measure_asymmetry
 from gminus2.precession.methods.oscillations import BeamOscillations, measure_oscillations
 from gminus2.precession.methods.prepared import (
@@ -37,9 +30,16 @@ from gminus2.precession.methods.prepared import (
     prepare,
 )
 from gminus2.precession.methods.spectra import Method, MethodSpectrum, method_spectrum
-from gminus2.precession.model import Model
-from gminus2.precession.result import FitResult
-from gminus2.precession.settings import BinRule, FitSettings
+from gminus2.precession.models.config import (
+    CboTerm,
+    DecayTerm,
+    DriftConfig,
+    ModelConfig,
+    PrecessionTerm,
+    TermConfig,
+    VerticalWaistTerm,
+)
+from gminus2.precession.models.model import Model
 from gminus2.units import omega_reference
 
 __all__ = ["Analysis", "DatasetAnalyser", "Measured", "Variation"]

@@ -23,12 +23,12 @@ from gminus2.data.campaign import AXES
 from gminus2.errors import FitError
 from gminus2.precession.blinding import Blinding
 from gminus2.precession.campaign.analyses import DatasetAnalyser, Measured, Variation
-from gminus2.precession.correlated import fit_ratio
-from gminus2.precession.engine import fit
+from gminus2.precession.fitting.correlated import fit_ratio
+from gminus2.precession.fitting.engine import fit
+from gminus2.precession.fitting.ratio import ratio_of_copies
+from gminus2.precession.fitting.settings import FitSettings
 from gminus2.precession.methods.spectra import smooth_ratio_variance
-from gminus2.precession.model import Model
-from gminus2.precession.ratio import ratio_of_copies
-from gminus2.precession.settings import FitSettings
+from gminus2.precession.models.model import Model
 from gminus2.random import stream
 
 __all__ = ["Bootstrap", "bootstrap_methods"]

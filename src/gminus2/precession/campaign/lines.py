@@ -21,8 +21,8 @@ from gminus2.data.campaign import AXES
 from gminus2.errors import FitError
 from gminus2.precession.blinding import Blinding
 from gminus2.precession.campaign.analyses import DatasetAnalyser, Measured, Variation
-from gminus2.precession.engine import fit
-from gminus2.precession.settings import FitSettings
+from gminus2.precession.fitting.engine import fit
+from gminus2.precession.fitting.settings import FitSettings
 from gminus2.units import omega_reference, to_mhz
 
 __all__ = ["BeamLine", "CalorimeterLines", "calorimeter_lines"]

@@ -16,13 +16,13 @@ from gminus2.errors import FitError
 from gminus2.precession.blinding import Blinding
 from gminus2.precession.campaign.analyses import Analysis, DatasetAnalyser, Measured, Variation
 from gminus2.precession.campaign.lines import CalorimeterLines, calorimeter_lines
-from gminus2.precession.correlated import fit_ratio
-from gminus2.precession.engine import fit
+from gminus2.precession.fitting.correlated import fit_ratio
+from gminus2.precession.fitting.engine import fit
+from gminus2.precession.fitting.ratio import ratio_of_copies
+from gminus2.precession.fitting.scans import scan_window
+from gminus2.precession.fitting.settings import FitSettings
 from gminus2.precession.methods.spectra import usable_stop
-from gminus2.precession.model import Model
-from gminus2.precession.ratio import ratio_of_copies
-from gminus2.precession.scans import scan_window
-from gminus2.precession.settings import FitSettings
+from gminus2.precession.models.model import Model
 from gminus2.random import stream
 from gminus2.units import omega_reference
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gminus2.data.campaign import AXES
-from gminus2.precession.losses import LostMuonSpectrum
+from gminus2.precession.models.losses import LostMuonSpectrum
 
 __all__ = ["lost_muon_counts", "lost_muon_spectrum"]
 

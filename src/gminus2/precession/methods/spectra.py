@@ -18,11 +18,11 @@ from gminus2.data import TimeHistogram
 from gminus2.data.campaign import AXES
 from gminus2.errors import FitError
 from gminus2.precession.corrections.convolution import propagation_matrix
-from gminus2.precession.engine import fit
+from gminus2.precession.fitting.engine import fit
+from gminus2.precession.fitting.ratio import RatioSeries, ratio_of_copies
+from gminus2.precession.fitting.settings import FitSettings
 from gminus2.precession.methods.asymmetry import EnergyAsymmetry
 from gminus2.precession.methods.prepared import Prepared, brought_forward, separation_us
-from gminus2.precession.ratio import RatioSeries, ratio_of_copies
-from gminus2.precession.settings import FitSettings
 from gminus2.units import omega_reference
 
 __all__ = ["Method", "MethodSpectrum", "method_spectrum", "smooth_ratio_variance", "usable_stop"]

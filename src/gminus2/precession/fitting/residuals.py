@@ -11,7 +11,7 @@ from scipy import special
 
 from gminus2.constants import F_CYCLOTRON_MHZ
 from gminus2.errors import FitError
-from gminus2.precession.result import FitResult, FittedSpectrum
+from gminus2.precession.fitting.result import FitResult, FittedSpectrum
 from gminus2.units import omega_reference, to_mhz
 
 __all__ = [

@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 
 from gminus2.data import TimeHistogram
 from gminus2.errors import FitError, nearest
-from gminus2.precession.config import LostMuonTerm, ParameterConfig
-from gminus2.precession.model import Model, split_name
-from gminus2.precession.phasors import workspace_rows
-from gminus2.precession.program import BLOCK, EXTRA_PARAMETERS, Program
-from gminus2.precession.scoring import Problem, Workspace
-from gminus2.precession.settings import FitSettings
-from gminus2.precession.statistics import STATISTIC_KINDS
+from gminus2.precession.fitting.scoring import Problem, Workspace
+from gminus2.precession.fitting.settings import FitSettings
+from gminus2.precession.fitting.statistics import STATISTIC_KINDS
+from gminus2.precession.models.config import LostMuonTerm, ParameterConfig
+from gminus2.precession.models.model import Model, split_name
+from gminus2.precession.models.phasors import workspace_rows
+from gminus2.precession.models.program import BLOCK, EXTRA_PARAMETERS, Program
 from gminus2.units import ns, us
 
 __all__ = ["Binding", "ParameterTable", "bind", "parameter_table", "select_bins"]

@@ -16,16 +16,16 @@ from scipy import special
 
 from gminus2.data import TimeHistogram
 from gminus2.errors import FitError
-from gminus2.precession.binding import Binding, bind
 from gminus2.precession.blinding import Blinding
-from gminus2.precession.engine import Minimum, assemble, check_blinding
-from gminus2.precession.model import Model, load_model
-from gminus2.precession.ratio import RatioSeries
-from gminus2.precession.result import FitResult, FittedSpectrum
-from gminus2.precession.scoring import STATUS, damped_step, expectation, invert_curvature
-from gminus2.precession.settings import FitSettings
-from gminus2.precession.starts import find_starts
-from gminus2.precession.whitening import Whitener
+from gminus2.precession.fitting.binding import Binding, bind
+from gminus2.precession.fitting.engine import Minimum, assemble, check_blinding
+from gminus2.precession.fitting.ratio import RatioSeries
+from gminus2.precession.fitting.result import FitResult, FittedSpectrum
+from gminus2.precession.fitting.scoring import STATUS, damped_step, expectation, invert_curvature
+from gminus2.precession.fitting.settings import FitSettings
+from gminus2.precession.fitting.starts import find_starts
+from gminus2.precession.fitting.whitening import Whitener
+from gminus2.precession.models.model import Model, load_model
 
 __all__ = ["fit_correlated", "fit_ratio"]
 

@@ -13,15 +13,15 @@ from scipy import special
 
 from gminus2.data import TimeHistogram
 from gminus2.errors import BlindingError
-from gminus2.precession.binding import Binding, bind
 from gminus2.precession.blinding import Blinding
-from gminus2.precession.config import PrecessionTerm
-from gminus2.precession.model import Model, load_model
-from gminus2.precession.referee import minuit_minimum
-from gminus2.precession.result import P_VALUE_ALARM, FitResult, FittedParameter, FittedSpectrum
-from gminus2.precession.scoring import STATUS, expectation, minimise
-from gminus2.precession.settings import FitSettings
-from gminus2.precession.starts import find_starts
+from gminus2.precession.fitting.binding import Binding, bind
+from gminus2.precession.fitting.referee import minuit_minimum
+from gminus2.precession.fitting.result import P_VALUE_ALARM, FitResult, FittedParameter, FittedSpectrum
+from gminus2.precession.fitting.scoring import STATUS, expectation, minimise
+from gminus2.precession.fitting.settings import FitSettings
+from gminus2.precession.fitting.starts import find_starts
+from gminus2.precession.models.config import PrecessionTerm
+from gminus2.precession.models.model import Model, load_model
 
 __all__ = ["TOLERANCE", "Minimum", "assemble", "check_blinding", "fit", "run_minimiser", "window_spectra"]
 

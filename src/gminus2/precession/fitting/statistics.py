@@ -24,7 +24,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from gminus2.precession.arrays import Floats
-from gminus2.precession.settings import StatisticName
+from gminus2.precession.fitting.settings import StatisticName
 
 __all__ = ["STATISTIC_KINDS", "block_statistic", "poisson_deviance"]
 

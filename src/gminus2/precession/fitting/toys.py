@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 from gminus2.data import TimeHistogram
 from gminus2.errors import FitError
 from gminus2.execution import Executor, SerialExecutor, map_ordered
-from gminus2.precession.binding import Binding, bind
-from gminus2.precession.engine import TOLERANCE
-from gminus2.precession.model import Model
-from gminus2.precession.scoring import expectation, minimise
-from gminus2.precession.settings import FitSettings
+from gminus2.precession.fitting.binding import Binding, bind
+from gminus2.precession.fitting.engine import TOLERANCE
+from gminus2.precession.fitting.scoring import expectation, minimise
+from gminus2.precession.fitting.settings import FitSettings
+from gminus2.precession.models.model import Model
 from gminus2.random import stream
 
 __all__ = ["ToyStudy", "expected_histogram", "run_toys"]

@@ -17,10 +17,10 @@ from gminus2.data import TimeHistogram
 from gminus2.errors import FitError
 from gminus2.execution import Executor, SerialExecutor, map_ordered
 from gminus2.precession.blinding import Blinding
-from gminus2.precession.engine import fit
-from gminus2.precession.model import Model, load_model
-from gminus2.precession.result import FitResult
-from gminus2.precession.settings import FitSettings
+from gminus2.precession.fitting.engine import fit
+from gminus2.precession.fitting.result import FitResult
+from gminus2.precession.fitting.settings import FitSettings
+from gminus2.precession.models.model import Model, load_model
 
 __all__ = ["WindowScan", "scan_window"]
 

@@ -15,7 +15,7 @@ import numpy as np
 from numba import njit
 
 from gminus2.precession.arrays import Bools, Floats, Ints
-from gminus2.precession.program import (
+from gminus2.precession.models.program import (
     BLOCK,
     EXTRA_REAL,
     SLOT_ASYMMETRY,

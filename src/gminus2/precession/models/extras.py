@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from gminus2.constants import F_CYCLOTRON_MHZ
 from gminus2.precession.arrays import Floats, Ints
-from gminus2.precession.program import EXTRA_PARAMETERS, EXTRA_REAL, Extra
+from gminus2.precession.models.program import EXTRA_PARAMETERS, EXTRA_REAL, Extra
 
 __all__ = ["ROWS_PER_EXTRA", "drift_phase", "fill_extras"]
 

@@ -13,8 +13,8 @@ from iminuit import Minuit  # type: ignore[import-untyped,unused-ignore]
 from numpy.typing import NDArray
 
 from gminus2.errors import FitError, nearest
-from gminus2.precession.binding import Binding
-from gminus2.precession.scoring import evaluate
+from gminus2.precession.fitting.binding import Binding
+from gminus2.precession.fitting.scoring import evaluate
 
 __all__ = ["RefereeMinimum", "contour", "minuit_minimum"]
 

@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 
 from gminus2.constants import F_CYCLOTRON_MHZ
 from gminus2.errors import FitError
-from gminus2.precession.binding import Binding
-from gminus2.precession.extras import drift_phase
-from gminus2.precession.layout import Oscillation
-from gminus2.precession.program import Extra
-from gminus2.precession.scoring import Workspace, expectation, minimise
+from gminus2.precession.fitting.binding import Binding
+from gminus2.precession.fitting.scoring import Workspace, expectation, minimise
+from gminus2.precession.models.extras import drift_phase
+from gminus2.precession.models.layout import Oscillation
+from gminus2.precession.models.program import Extra
 
 __all__ = ["find_starts"]
 

@@ -1,7 +1,7 @@
 """The registry of model terms: each says which parameters it has and how it enters the model.
 
-Formulas: ``docs/physics/precession.md``, section 2. A new term is a schema in :mod:`gminus2.precession.config` and one
-function here.
+Formulas: ``docs/physics/precession.md``, section 2. A new term is a schema in
+:mod:`gminus2.precession.models.config` and one function here.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from gminus2.errors import ConfigError
-from gminus2.precession.config import (
+from gminus2.precession.models.config import (
     BackgroundTerm,
     CboTerm,
     DecayTerm,
@@ -22,9 +22,9 @@ from gminus2.precession.config import (
     VerticalBetatronTerm,
     VerticalWaistTerm,
 )
-from gminus2.precession.drifts import drift_table
-from gminus2.precession.layout import Layout, Oscillation
-from gminus2.precession.program import SLOT_ASYMMETRY, SLOT_PHASE_ADDITIVE, SLOT_PHASE_MULTIPLICATIVE, Extra
+from gminus2.precession.models.drifts import drift_table
+from gminus2.precession.models.layout import Layout, Oscillation
+from gminus2.precession.models.program import SLOT_ASYMMETRY, SLOT_PHASE_ADDITIVE, SLOT_PHASE_MULTIPLICATIVE, Extra
 from gminus2.units import omega_reference, ppm
 
 __all__ = ["TERMS", "build_layout"]

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from gminus2.data import Provenance, read_result, write_result
 from gminus2.errors import DataError, FitError, nearest
-from gminus2.precession.settings import WINDOW_RULE
+from gminus2.precession.fitting.settings import WINDOW_RULE
 
 __all__ = ["P_VALUE_ALARM", "FitResult", "FittedParameter", "FittedSpectrum", "read_fit"]
 

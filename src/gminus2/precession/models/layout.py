@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from gminus2.errors import ConfigError
-from gminus2.precession.extras import ROWS_PER_EXTRA
-from gminus2.precession.program import EXTRA_PARAMETERS, Extra, Program
+from gminus2.precession.models.extras import ROWS_PER_EXTRA
+from gminus2.precession.models.program import EXTRA_PARAMETERS, Extra, Program
 
 __all__ = ["Layout", "Natural", "Oscillation", "ParameterSpec"]
 

@@ -26,9 +26,9 @@ from gminus2.precession import (
     read_fit,
     run_toys,
 )
-from gminus2.precession.binding import bind
-from gminus2.precession.referee import contour
-from gminus2.precession.statistics import poisson_deviance
+from gminus2.precession.fitting.binding import bind
+from gminus2.precession.fitting.referee import contour
+from gminus2.precession.fitting.statistics import poisson_deviance
 
 FIVE = {"N0": 5.825e6, "tau": 64.44, "A": 0.3746, "R": -50.0, "phi": 2.1665}
 CBO = {"A_cbo": 0.004, "tau_cbo": 180.0, "f_cbo": 0.3709, "phi_cbo": 0.3}

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from gminus2.config import parse_config, read_toml
 from gminus2.errors import ConfigError, nearest
-from gminus2.precession.config import (
+from gminus2.precession.models.config import (
     BackgroundTerm,
     CboTerm,
     DecayTerm,
@@ -24,9 +24,9 @@ from gminus2.precession.config import (
     VerticalBetatronTerm,
     VerticalWaistTerm,
 )
-from gminus2.precession.layout import Layout
-from gminus2.precession.losses import LostMuonSpectrum
-from gminus2.precession.terms import build_layout
+from gminus2.precession.models.layout import Layout
+from gminus2.precession.models.losses import LostMuonSpectrum
+from gminus2.precession.models.terms import build_layout
 
 __all__ = ["PRESETS", "Model", "load_model", "preset"]
 
@@ -252,7 +252,7 @@ def load_model(source: str | Path) -> Model:
     if path.suffix == ".toml":
         return Model.from_config(read_toml(path), where=str(path))
     if path.suffix == ".json":
-        from gminus2.precession.result import read_fit
+        from gminus2.precession.fitting.result import read_fit
 
         result = read_fit(path)
         return Model.from_config(json.loads(json.dumps(result.model)), where=str(path)).started(

@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 
 from gminus2.errors import FitError
 from gminus2.precession.arrays import Floats, Ints
-from gminus2.precession.extras import fill_extras
-from gminus2.precession.phasors import fill_block, fill_tables
-from gminus2.precession.program import BLOCK, Program
-from gminus2.precession.statistics import block_statistic
+from gminus2.precession.fitting.statistics import block_statistic
+from gminus2.precession.models.extras import fill_extras
+from gminus2.precession.models.phasors import fill_block, fill_tables
+from gminus2.precession.models.program import BLOCK, Program
 
 __all__ = [
     "STATUS",
