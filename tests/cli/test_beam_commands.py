@@ -37,6 +37,7 @@ def test_fast_rotation_of_a_csv_file_gives_c_e_with_rows_and_figures(tmp_path: P
         "statistics",
         "fourier_method",
         "momentum_time",
+        "density_shape",
         "quad_calibration",
         "field_index",
     }

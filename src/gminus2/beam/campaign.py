@@ -50,6 +50,9 @@ _UPSTREAM_RAD: Final = 2.86e3 / RING_RADIUS_MM
 #: Bins of 149.2 ns per slice of the beam moments: two CBO periods.
 _BINS_PER_SLICE: Final = 36
 _POINTS: Final = 120
+#: Uncertainty of cov(t_inj, δ) from the form of the density [µs]: over 76 simulated datasets it was 5e-7 too low, as
+#: C_e was too large (:data:`gminus2.beam.fast_rotation.SHAPE_SHARE`).
+COVARIANCE_SHAPE_US: Final = 6e-7
 #: Missing strength of the damaged section for the response of the optics.
 _WEAKER: Final = 0.02
 
@@ -376,6 +379,7 @@ def analyse_dataset(dataset: CampaignDataset, options: BeamOptions | None = None
     square = moment(rotation.density, lambda f: (delta(f) - mean.value) ** 2)
     rms = math.sqrt(square.value)
     covariance = time_covariance(rotation.density, delta)
+    by_shape = math.hypot(covariance.total, COVARIANCE_SHAPE_US)
     per_mm, per_mm_error = _phase_by_position(phase_map, drift.drifts[0].final)
     dispersion = optics.alpha_p * RING_RADIUS_MM
     correlations = PhaseCorrelations(
@@ -384,7 +388,7 @@ def analyse_dataset(dataset: CampaignDataset, options: BeamOptions | None = None
         beamline_rad=options.phase_per_momentum_rad,
         beamline_error=options.phase_per_momentum_error,
         time_covariance_us=covariance.value,
-        time_covariance_error=covariance.total,
+        time_covariance_error=by_shape,
         position_rad=-per_mm * dispersion,
         position_error=per_mm_error * dispersion,
     )
@@ -393,7 +397,7 @@ def analyse_dataset(dataset: CampaignDataset, options: BeamOptions | None = None
     by_time = -omega_reference * covariance.value / square.value
     # Counting noise of the fast rotation is statistics; what the joint reconstruction adds to it is not.
     per_covariance = omega_reference / square.value
-    by_time_error = per_covariance * math.sqrt(max(0.0, covariance.total**2 - covariance.statistics**2))
+    by_time_error = per_covariance * math.sqrt(max(0.0, by_shape**2 - covariance.statistics**2))
     c_ml = lost_muon_correction(
         losses,
         options.loss,
