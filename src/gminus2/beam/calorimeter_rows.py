@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from gminus2.constants import GAMMA_MAGIC, RING_RADIUS_MM
 from gminus2.detectors.arcs import first_face
 from gminus2.errors import DataError
-from gminus2.physics.decay import ELECTRON_MASS_MEV, W_MEV, michel_quantile_table
+from gminus2.physics.decay import michel_energy, michel_quantile_table, rest_momentum
 
 __all__ = ["LEAST_ROW_HITS", "RowDrift", "RowView", "profile_nodes", "row_drift", "row_view"]
 
@@ -60,16 +60,12 @@ class RowView:
 @njit(cache=True, nogil=True)
 def _count(ys, quantiles, randoms, gamma, slope_rms, resolution, sums):  # type: ignore[no-untyped-def]
     u = math.sqrt(gamma * gamma - 1.0)
-    cells = quantiles.size - 1
     for i in range(randoms.shape[0]):
-        position = randoms[i, 0] * cells
-        cell = int(position)
-        x = quantiles[cell] + (position - cell) * (quantiles[cell + 1] - quantiles[cell])
+        x = michel_energy(randoms[i, 0], quantiles)
         cosine = 2.0 * randoms[i, 1] - 1.0
         sine = math.sqrt(1.0 - cosine * cosine)
         angle = 2.0 * math.pi * randoms[i, 2]
-        e_rest = max(x * W_MEV, ELECTRON_MASS_MEV)
-        p_rest = math.sqrt(e_rest * e_rest - ELECTRON_MASS_MEV**2)
+        e_rest, p_rest = rest_momentum(x)
         energy = gamma * e_rest + u * p_rest * cosine
         seen = energy * (1.0 + resolution * math.sqrt(1e3 / energy) * randoms[i, 6])
         cell_e = int(seen / _ENERGY_MEV)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from gminus2.constants import GAMMA_MAGIC, MAGIC_MOMENTUM_MEV, RING_RADIUS_MM
 from gminus2.detectors.arcs import CALORIMETER_AZIMUTH_DEG, first_face
 from gminus2.detectors.tracker import TANGENCY_BIAS_MM, TRACKER_STATIONS, crosses_modules
-from gminus2.physics.decay import ELECTRON_MASS_MEV, W_MEV, michel_quantile_table
+from gminus2.physics.decay import michel_energy, michel_quantile_table, rest_momentum
 
 __all__ = ["TrackerView", "tracker_view"]
 
@@ -81,17 +81,13 @@ class TrackerView:
 @njit(cache=True, nogil=True)
 def _count(xs, ys, quantiles, randoms, face, gamma_magic, sums):  # type: ignore[no-untyped-def]
     u = math.sqrt(gamma_magic * gamma_magic - 1.0)
-    cells = quantiles.size - 1
     for i in range(randoms.shape[0]):
-        position = randoms[i, 0] * cells
-        cell = int(position)
-        x = quantiles[cell] + (position - cell) * (quantiles[cell + 1] - quantiles[cell])
+        x = michel_energy(randoms[i, 0], quantiles)
         cosine = 2.0 * randoms[i, 1] - 1.0
         sine = math.sqrt(1.0 - cosine * cosine)
         angle = 2.0 * math.pi * randoms[i, 2]
         upstream = 0.6 * randoms[i, 3]
-        e_rest = max(x * W_MEV, ELECTRON_MASS_MEV)
-        p_rest = math.sqrt(e_rest * e_rest - ELECTRON_MASS_MEV**2)
+        e_rest, p_rest = rest_momentum(x)
         p_r = p_rest * sine * math.sin(angle)
         p_y = p_rest * sine * math.cos(angle)
         p_s = gamma_magic * p_rest * cosine + u * e_rest

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from gminus2.constants import GAMMA_MAGIC, RING_RADIUS_MM, SPEED_OF_LIGHT_MM_PER_US
 from gminus2.detectors.arcs import first_face
-from gminus2.physics.decay import ELECTRON_MASS_MEV, W_MEV, michel_quantile_table
+from gminus2.physics.decay import michel_energy, michel_quantile_table, rest_momentum
 from gminus2.physics.numerics import philox, sincos_turns, uniform
 from gminus2.random import key_words
 from gminus2.units import omega_reference
@@ -126,7 +126,6 @@ def acceptance_map(
 
 @njit(cache=True, nogil=True)
 def _fill(sums, xs, ys, edges, decays, k0, k1, quantiles, spread_x, spread_y, field_scale, gamma_magic, delta):  # type: ignore[no-untyped-def]
-    cells = quantiles.size - 1
     width = edges[1] - edges[0]
     u_magic = math.sqrt(gamma_magic * gamma_magic - 1.0)
     u = u_magic * (1.0 + delta)
@@ -134,9 +133,7 @@ def _fill(sums, xs, ys, edges, decays, k0, k1, quantiles, spread_x, spread_y, fi
     for i in range(decays):
         a = philox(i & 0xFFFFFFFF, i >> 32, 0, 0, k0, k1)
         b = philox(i & 0xFFFFFFFF, i >> 32, 1, 0, k0, k1)
-        position = uniform(a[0]) * cells
-        cell = int(position)
-        x = quantiles[cell] + (position - cell) * (quantiles[cell + 1] - quantiles[cell])
+        x = michel_energy(uniform(a[0]), quantiles)
         cosine = 2.0 * uniform(a[1]) - 1.0
         sine = math.sqrt(1.0 - cosine * cosine)
         sa, ca = sincos_turns(uniform(a[2]))
@@ -144,8 +141,7 @@ def _fill(sums, xs, ys, edges, decays, k0, k1, quantiles, spread_x, spread_y, fi
         radius_g = math.sqrt(-2.0 * math.log(uniform(b[0])))
         sg, cg = sincos_turns(uniform(b[1]))
         d_s, d_r, d_y = cosine, sine * sa, sine * ca
-        e_rest = max(x * W_MEV, ELECTRON_MASS_MEV)
-        p_rest = math.sqrt(e_rest * e_rest - ELECTRON_MASS_MEV**2)
+        e_rest, p_rest = rest_momentum(x)
         energy = gamma * e_rest + u * p_rest * d_s
         p_s = gamma * p_rest * d_s + u * e_rest
         bin_e = int((energy - edges[0]) / width)

@@ -26,9 +26,11 @@ __all__ = [
     "lab_asymmetry",
     "lab_spectrum",
     "mean_vertical_angle",
+    "michel_energy",
     "michel_quantile_table",
     "positron",
     "rest_asymmetry",
+    "rest_momentum",
     "rest_spectrum",
 ]
 
@@ -115,6 +117,21 @@ def michel_quantile_table(cells: int = 4096) -> Array:
 
 
 @njit(cache=True)
+def michel_energy(u, quantiles):  # type: ignore[no-untyped-def]
+    """Return x = E*/W of a uniform number from :func:`michel_quantile_table`."""
+    position = u * (quantiles.size - 1)
+    cell = int(position)
+    return quantiles[cell] + (position - cell) * (quantiles[cell + 1] - quantiles[cell])
+
+
+@njit(cache=True)
+def rest_momentum(x):  # type: ignore[no-untyped-def]
+    """Return energy and momentum [MeV] of the positron in the muon's rest frame."""
+    energy = max(x * W_MEV, ELECTRON_MASS_MEV)
+    return energy, math.sqrt(energy * energy - ELECTRON_MASS_MEV * ELECTRON_MASS_MEV)
+
+
+@njit(cache=True)
 def cos_theta(polarised_asymmetry, v):  # type: ignore[no-untyped-def]
     """Return cos θ to the spin for k = P a_x and a uniform number v: the quantile of (1 + k c)/2, stable at k = 0."""
     k = polarised_asymmetry
@@ -146,8 +163,7 @@ def positron(x, v, azimuth_turns, sin_psi, cos_psi, sin_tilt, cos_tilt, polarisa
     side = sine * sa
     d_r = -along * sin_psi + side * cos_psi
     d_s = along * cos_psi + side * sin_psi
-    e_rest = max(x * W_MEV, ELECTRON_MASS_MEV)
-    p_rest = math.sqrt(e_rest * e_rest - ELECTRON_MASS_MEV * ELECTRON_MASS_MEV)
+    e_rest, p_rest = rest_momentum(x)
     u = math.sqrt(gamma * gamma - 1.0)
     energy = gamma * e_rest + u * p_rest * d_s
     q_s = gamma * p_rest * d_s + u * e_rest

@@ -26,7 +26,7 @@ from gminus2.constants import RING_RADIUS_MM, SPEED_OF_LIGHT_MM_PER_US
 from gminus2.data import Provenance, StoredArray, StoredArrays, read_arrays, write_arrays
 from gminus2.data.campaign import AXES
 from gminus2.detectors.arcs import CALORIMETER_AZIMUTH_DEG, first_face
-from gminus2.physics.decay import ELECTRON_MASS_MEV, W_MEV, michel_quantile_table
+from gminus2.physics.decay import michel_energy, michel_quantile_table, rest_momentum
 from gminus2.physics.numerics import philox, sincos_turns, uniform
 from gminus2.random import key_words
 from gminus2.simulation.pool import MuonPool, muon_state
@@ -107,7 +107,6 @@ def _polynomials(x, slope_x, y, slope_y, out):  # type: ignore[no-untyped-def]
 def _project(rows, functions, coefficients, step_us, quantiles, decays, k0, k1, gram, moments):  # type: ignore[no-untyped-def]
     lat = np.empty(12)
     basis = np.empty(_TERMS)
-    cells = quantiles.size - 1
     for i in range(decays):
         row = rows[i % rows.shape[0]]
         a = philox(i & 0xFFFFFFFF, i >> 32, 0, 0, k0, k1)
@@ -118,15 +117,12 @@ def _project(rows, functions, coefficients, step_us, quantiles, decays, k0, k1, 
         for m in range(_TERMS):
             for n in range(_TERMS):
                 gram[m, n] += basis[m] * basis[n]
-        position = uniform(a[1]) * cells
-        cell = int(position)
-        michel = quantiles[cell] + (position - cell) * (quantiles[cell + 1] - quantiles[cell])
+        michel = michel_energy(uniform(a[1]), quantiles)
         cosine = 2.0 * uniform(a[2]) - 1.0
         sine = math.sqrt(1.0 - cosine * cosine)
         sa, ca = sincos_turns(uniform(a[3]))
         d_s, d_r, d_y = cosine, sine * sa, sine * ca
-        e_rest = max(michel * W_MEV, ELECTRON_MASS_MEV)
-        p_rest = math.sqrt(e_rest * e_rest - ELECTRON_MASS_MEV * ELECTRON_MASS_MEV)
+        e_rest, p_rest = rest_momentum(michel)
         gamma = row[13]
         u = math.sqrt(gamma * gamma - 1.0)
         energy = gamma * e_rest + u * p_rest * d_s

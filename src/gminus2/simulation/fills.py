@@ -36,7 +36,7 @@ from gminus2.detectors.arcs import (
     first_face,
 )
 from gminus2.detectors.tracker import TRACKER_STATIONS, crosses_modules
-from gminus2.physics.decay import positron
+from gminus2.physics.decay import michel_energy, positron
 from gminus2.physics.numerics import gaussian_pair, log_uniform, philox, uniform
 from gminus2.simulation.pool import muon_state
 
@@ -152,7 +152,6 @@ def simulate_fills(  # type: ignore[no-untyped-def]
     counts = np.empty(N_CALORIMETERS * _BUCKETS + 1, dtype=np.int64)
     crystal_time = np.empty(54)
     crystal_energy = np.empty(54)
-    n_cells = settings.quantiles.size - 1
     k0, k1 = settings.key_low, settings.key_high
     n_words = 0
     n_tracks = 0
@@ -206,9 +205,7 @@ def simulate_fills(  # type: ignore[no-untyped-def]
                 row, functions, coefficients, step_us, t, elapsed, lat
             )
             # -- the decay
-            u = uniform(a1) * n_cells
-            cell = int(u)
-            michel = settings.quantiles[cell] + (u - cell) * (settings.quantiles[cell + 1] - settings.quantiles[cell])
+            michel = michel_energy(uniform(a1), settings.quantiles)
             energy, p_r, p_s, p_y = positron(
                 michel,
                 uniform(a2),
