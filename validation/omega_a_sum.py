@@ -21,14 +21,9 @@ from gminus2.precession.campaign import DatasetOmegaA, DatasetScans, calorimeter
 from gminus2.precession.campaign.measurement import bootstrap
 from gminus2.precession.fitting.residuals import residual_spectrum
 from gminus2.report.omega_a_figures import omega_a_figures
-from gminus2.simulation.truth import read_truth
 
-
-def true_r_ppm(folder: Path) -> float:
-    truth = read_truth(folder / "truth" / "truth.json")
-    own = truth["datasets"]["a"]
-    f = own["f_a_mhz"] * (1.0 + 1e-9 * own["analysed_omega_a_shift_ppb"]) / (1.0 + truth["clock_offset"])
-    return 1e6 * (f / 0.2291 - 1.0)
+sys.path.insert(0, str(Path(__file__).parent))
+from omega_a_closure import true_r_ppm
 
 
 def added(total: CampaignDataset | None, dataset: CampaignDataset) -> CampaignDataset:
@@ -62,7 +57,7 @@ def main() -> None:
         found = measure_dataset(dataset, systematics=False)
         values.append(found.values_ppm)
         errors.append(found.errors_ppm)
-        truths.append(true_r_ppm(folder))
+        truths.append(true_r_ppm(folder, "a"))
         del found
         half = 2 * n // len(folders)
         halves[half] = added(halves[half], dataset)

@@ -254,8 +254,10 @@ def make_map(
     f = run.f_hz + constants_hz - (slope * (run.temperature_c - calibration_temperature_c) * F_PROTON_HZ)[:, None]
     good = run.good & np.isfinite(f)
     usable = good.sum(axis=1) >= 14
+    position = trolley_positions_mm()
+    design = basis(position[:, 0], position[:, 1], MOMENTS)
     for k in np.flatnonzero(usable & ~good.all(axis=1)):
-        usable[k] = _redundant(good[k])
+        usable[k] = _redundant(design[good[k]])
     if usable.sum() < 0.5 * len(usable):
         raise DataError(
             "most readings of a trolley run are bad", where=where, found=f"{int((~usable).sum())} of {len(usable)}"
@@ -286,14 +288,13 @@ def make_map(
     )
 
 
-def _redundant(good: NDArray[np.bool_]) -> bool:
-    """Return whether the good probes of a reading determine the moments, each with help of the others.
+def _redundant(design: FloatArray) -> bool:
+    """Return whether the rows of the good probes determine the moments, each with help of the others.
 
     Four probes of one ring (6, 10, 12, 16 or 7, 9, 13, 15) share a moment: when three of them are bad, the fourth
     fixes it alone, and nothing would show that it is wild.
     """
-    position = trolley_positions_mm()[good]
-    q, r = np.linalg.qr(basis(position[:, 0], position[:, 1], MOMENTS))
+    q, r = np.linalg.qr(design)
     diagonal = np.abs(np.diag(r))
     return bool(diagonal.min() > 1e-9 * diagonal.max() and (q**2).sum(axis=1).max() < 0.999)
 
@@ -323,7 +324,7 @@ def _cut_wild(
             break
         for row, probe in zip(rows, (excess[rows] * limit / leverage).argmax(axis=1), strict=True):
             good[row, probe] = False
-            if not _redundant(good[row]):
+            if not _redundant(design[good[row]]):
                 good[row, probe], stuck[row] = True, True
         fit = fit_multipoles(f, good)
     return fit, good, np.asarray(~(wild | stuck))

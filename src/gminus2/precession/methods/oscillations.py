@@ -117,28 +117,26 @@ def _fit(
     def residual(p: Array, drift_tau: float) -> Array:
         return solve(p, drift_tau)[0]
 
-    best_fit, drift_tau = None, DRIFT_TAUS_US[1]
+    lower = [band[0], math.log(8.0)] + ([-12.0] if drift else [])
+    upper = [band[1], math.log(2000.0)] + ([12.0] if drift else [])
+    scale = [2e-4, 0.2] + ([0.5] if drift else [])
+
+    def fitted(start: Array | list[float], drift_tau: float) -> Any:
+        return optimize.least_squares(
+            residual, start, bounds=(lower, upper), x_scale=scale, max_nfev=40, args=(drift_tau,)
+        )
+
     # The tracks tell a time constant from its neighbours only when the drift is large: the best of a grid, first of all
     # the middle one from several starts, then the others from there.
-    trials = [(d, DRIFT_TAUS_US[1]) for d in (0.0, -3.0, 3.0, 6.0)] if drift else [(0.0, DRIFT_TAUS_US[1])]
-    if drift:
-        trials += [(math.nan, tau) for tau in DRIFT_TAUS_US if tau != DRIFT_TAUS_US[1]]
-    for d, tau_d in trials:
-        # A drift d e^(-t/τ) shifts the mean frequency by about d/(2πτ)·e^(-30/60).
-        f0 = best[0] + d / (2.0 * math.pi * tau_d) * 0.45
-        start = [f0, math.log(tau_us)] + ([d] if drift else [])
-        if math.isnan(d):
-            assert best_fit is not None
-            start = list(best_fit.x)
-        lower = [band[0], math.log(8.0)] + ([-12.0] if drift else [])
-        upper = [band[1], math.log(2000.0)] + ([12.0] if drift else [])
-        scale = [2e-4, 0.2] + ([0.5] if drift else [])
-        found = optimize.least_squares(
-            residual, start, bounds=(lower, upper), x_scale=scale, max_nfev=40, args=(tau_d,)
-        )
-        if best_fit is None or found.cost < best_fit.cost:
-            best_fit, drift_tau = found, tau_d
-    assert best_fit is not None
+    drift_tau = DRIFT_TAUS_US[1]
+    # A drift d e^(-t/τ) shifts the mean frequency by about d/(2πτ)·e^(-30/60).
+    drifts = (0.0, -3.0, 3.0, 6.0) if drift else (0.0,)
+    starts = [[best[0] + d / (2.0 * math.pi * drift_tau) * 0.45, math.log(tau_us), d][: len(lower)] for d in drifts]
+    best_fit = min((fitted(start, drift_tau) for start in starts), key=lambda found: float(found.cost))
+    for other in (DRIFT_TAUS_US[0], DRIFT_TAUS_US[2]) if drift else ():
+        found = fitted(best_fit.x, other)
+        if found.cost < best_fit.cost:
+            best_fit, drift_tau = found, other
     jacobian = np.asarray(best_fit.jac)
     covariance = np.linalg.pinv(jacobian.T @ jacobian)
     tau = math.exp(float(best_fit.x[1]))
